@@ -1,0 +1,1 @@
+//! Wasmtime behind the [`vyoma_runtime::WasmRuntime`] trait.

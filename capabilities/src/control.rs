@@ -1,0 +1,265 @@
+//! The messages between `vyomactl` and a device. The same types travel as JSON frames on Linux (Unix socket, later
+//! SSH) and as postcard on the microcontroller's serial line, so they stay externally tagged and free of maps.
+//!
+//! A connection starts with [`Request::Hello`]; then each request gets one [`Response`], except that
+//! [`Request::Logs`] and [`Request::Events`] with `follow` stream [`Response::LogLine`] / [`Response::Event`] until
+//! the client hangs up. Streams end with [`Response::Done`]. An upload is [`Request::Install`], then exactly
+//! `component_size` bytes in binary frames, then one [`Response`].
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lifecycle::{Ending, Phase};
+
+/// Version of this protocol; a device answers [`ErrorKind::Protocol`] to a client of another one.
+pub const PROTOCOL: u32 = 1;
+/// Most bytes in one frame, either way.
+pub const MAX_FRAME: usize = 256 * 1024;
+/// Most bytes of a component that a Linux device takes.
+pub const MAX_COMPONENT: u64 = 64 * 1024 * 1024;
+/// Most bytes of a `vyoma.toml`.
+pub const MAX_MANIFEST: usize = 64 * 1024;
+
+/// What a client asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// First message of a connection.
+    Hello {
+        /// [`PROTOCOL`] of the client.
+        protocol: u32,
+    },
+    /// All apps with their state.
+    Ps,
+    /// Logged lines of one app, or of all.
+    Logs {
+        /// Absent: all apps.
+        app: Option<String>,
+        /// Go on until the client hangs up.
+        follow: bool,
+        /// Only lines of the last so many milliseconds.
+        since_ms: Option<u64>,
+        /// From before the last boot of the daemon.
+        previous: bool,
+        /// Only the last so many lines.
+        tail: Option<u32>,
+    },
+    /// Install or replace an app; the component follows in binary frames.
+    Install {
+        /// Text of `vyoma.toml`.
+        manifest: String,
+        /// Bytes that follow.
+        component_size: u64,
+        /// Lower-case hex SHA-256 of the component.
+        sha256: String,
+    },
+    /// Stop an app and forget it, its data too unless `keep_data`.
+    Remove {
+        /// The app.
+        app: String,
+        /// Leave the app's data folder.
+        keep_data: bool,
+    },
+    /// Start a stopped or quarantined app.
+    Start {
+        /// The app.
+        app: String,
+    },
+    /// Stop an app and keep it stopped.
+    Stop {
+        /// The app.
+        app: String,
+    },
+    /// Stop, then start.
+    Restart {
+        /// The app.
+        app: String,
+    },
+    /// What happened on the device.
+    Events {
+        /// Go on until the client hangs up.
+        follow: bool,
+    },
+    /// The device itself.
+    Info,
+    /// Ordered shutdown and power off (hosted: the daemon ends).
+    Shutdown,
+    /// Ordered shutdown and restart (hosted: the daemon ends).
+    Reboot,
+}
+
+/// What the device answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Response {
+    /// To [`Request::Hello`].
+    Hello {
+        /// [`PROTOCOL`] of the device.
+        protocol: u32,
+        /// Version of the daemon.
+        version: String,
+        /// Name of the profile.
+        platform: String,
+    },
+    /// To [`Request::Ps`].
+    Apps(Vec<AppStatus>),
+    /// One logged line.
+    LogLine(LogLine),
+    /// Something that happened.
+    Event(DeviceEvent),
+    /// To [`Request::Info`].
+    Info(DeviceInfo),
+    /// To [`Request::Install`] once the app is in place.
+    Installed {
+        /// The app.
+        app: String,
+        /// Hash as the device computed it.
+        sha256: String,
+        /// True when an older version was replaced.
+        replaced: bool,
+        /// Capability warnings and the like, one line each.
+        warnings: Vec<String>,
+    },
+    /// Done; nothing more to say.
+    Done,
+    /// Not done.
+    Error(ControlError),
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlError {
+    /// For programs, and for the client's exit code.
+    pub kind: ErrorKind,
+    /// One line for people: what was wrong, where, what was expected, what to do.
+    pub message: String,
+}
+
+/// Kinds of refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ErrorKind {
+    /// Another protocol version, or a frame that makes no sense.
+    Protocol,
+    /// No app of that name.
+    NoSuchApp,
+    /// The manifest or component can't be used.
+    Invalid,
+    /// The bytes don't have the hash that was announced or pinned.
+    HashMismatch,
+    /// A limit of the profile or the device.
+    Limit,
+    /// It makes no sense in the app's present state.
+    State,
+    /// The device failed (disk full, I/O error).
+    Device,
+}
+
+/// One line of `vyomactl ps` and `top`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppStatus {
+    /// Name.
+    pub name: String,
+    /// Version from the manifest.
+    pub version: String,
+    /// SHA-256 of the component as the device computed it.
+    pub sha256: String,
+    /// Where in its life the app is.
+    pub phase: Phase,
+    /// How it last ended.
+    pub last_ending: Option<Ending>,
+    /// Times it was restarted since it was last started by hand or boot.
+    pub restarts: u32,
+    /// Process, when there is one.
+    pub pid: Option<u32>,
+    /// Milliseconds since this run started.
+    pub uptime_ms: Option<u64>,
+    /// Proportional set size in KiB.
+    pub pss_kb: Option<u64>,
+    /// Processor time of this run, in milliseconds.
+    pub cpu_ms: Option<u64>,
+    /// Host calls of this run.
+    pub host_calls: u64,
+    /// Log lines lost to a full ring or a slow reader.
+    pub dropped_lines: u64,
+    /// Capabilities declared but not available here.
+    pub unavailable: Vec<String>,
+}
+
+/// Which stream a line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+    /// The daemon about the app.
+    System,
+}
+
+/// One logged line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// The app.
+    pub app: String,
+    /// Unix time in milliseconds, by the device's clock.
+    pub time_ms: u64,
+    /// Which stream.
+    pub stream: Stream,
+    /// The line without its end; invalid UTF-8 is replaced.
+    pub text: String,
+}
+
+/// Something that happened on the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceEvent {
+    /// Unix time in milliseconds, by the device's clock.
+    pub time_ms: u64,
+    /// The app it is about, if any.
+    pub app: Option<String>,
+    /// Short machine-readable name such as `app-started`, `app-ended`, `app-quarantined`, `warning`.
+    pub kind: String,
+    /// One line for people.
+    pub detail: String,
+}
+
+/// The device itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// Name of the profile.
+    pub platform: String,
+    /// Version of the daemon.
+    pub version: String,
+    /// Engine and its version, e.g. `wasmtime 48.0.8`.
+    pub engine: String,
+    /// Architecture of the running daemon, e.g. `aarch64`.
+    pub arch: String,
+    /// Host name.
+    pub hostname: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// `pid1` or `hosted`.
+    pub mode: String,
+    /// Milliseconds since the daemon started.
+    pub uptime_ms: u64,
+    /// Unix time in milliseconds by the device's clock.
+    pub time_ms: u64,
+    /// Apps known / running / allowed at once.
+    pub apps: u32,
+    /// Running now.
+    pub running: u32,
+    /// `max_apps` of the profile.
+    pub max_apps: u32,
+    /// Proportional set size of the daemon in KiB.
+    pub daemon_pss_kb: Option<u64>,
+    /// Memory in KiB: total and available.
+    pub memory_total_kb: u64,
+    /// Available.
+    pub memory_available_kb: u64,
+    /// `disk`, `tmpfs` (a disk could not be used: see events) or `directory` (hosted).
+    pub data: String,
+    /// What the last boot left behind: panic, watchdog; absent after an orderly end.
+    pub last_epitaph: Option<String>,
+    /// Addresses, e.g. `eth0 10.0.2.15/24`.
+    pub addresses: Vec<String>,
+}

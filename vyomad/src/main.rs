@@ -1,0 +1,2 @@
+//! Placeholder until its own commit.
+fn main() {}

@@ -1,0 +1,107 @@
+//! What the daemon tells a role process (`vyomad app`, `vyomad admit`) and what that answers: the only words that
+//! pass between them besides the app's own stdio. JSON over the inherited descriptor [`fd::CONTROL`], one document
+//! each way; both sides treat the other as possibly broken.
+
+use serde::{Deserialize, Serialize};
+use vyoma_capabilities::lifecycle::Ending;
+use vyoma_capabilities::profile::{OptimizationLevel, Profile};
+use vyoma_capabilities::resolve::Grants;
+
+/// Descriptor numbers in a role process. 0, 1 and 2 are the app's stdin, stdout and stderr pipes
+/// (for an app without `stdio` they are `/dev/null`).
+pub(crate) mod fd {
+    /// Socket pair to the daemon: spec in, report out.
+    pub(crate) const CONTROL: i32 = 3;
+    /// `app`: the compiled artefact, read-only. `admit`: the component, read-only.
+    pub(crate) const CODE: i32 = 4;
+    /// `app`: the heartbeat page (see [`super::Heartbeat`]). `admit`: the empty file that takes the artefact.
+    pub(crate) const SHARED: i32 = 5;
+    /// `app`: the data folder (`O_PATH | O_DIRECTORY`); only there when `filesystem` is granted.
+    pub(crate) const DATA: i32 = 6;
+}
+
+/// Everything that `vyomad app` needs to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AppSpec {
+    /// Name of the app, for messages and as `argv[0]` of the guest.
+    pub(crate) name: String,
+    /// Arguments after `argv[0]`.
+    pub(crate) args: Vec<String>,
+    /// The guest's whole environment.
+    pub(crate) env: Vec<(String, String)>,
+    /// What it may do.
+    pub(crate) grants: Grants,
+    /// User and group to become; absent in a hosted daemon that is not root.
+    pub(crate) uid: Option<u32>,
+    /// The sandbox must hold in full (device) or as far as this kernel can (hosted).
+    pub(crate) sandbox_required: bool,
+    /// Most bytes of linear memory; absent: 4 GiB.
+    pub(crate) memory_bytes: Option<u64>,
+    /// The exact key under which the artefact was stored; the engine refuses one that does not fit itself.
+    pub(crate) artefact_key: String,
+}
+
+/// What `vyomad app` reports on [`fd::CONTROL`] before it exits; nothing when it was killed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AppReport {
+    /// `Exited`, `Trapped`, `OutOfMemory` or `NotStarted`.
+    pub(crate) ending: Ending,
+}
+
+/// The page that an app process and the daemon share (a memfd of 4096 bytes): two little-endian u64 counters.
+/// An app that lies in it can only fool its own watchdog.
+pub(crate) struct Heartbeat;
+
+impl Heartbeat {
+    /// Byte offset of the count of host calls begun.
+    pub(crate) const CALLS: usize = 0;
+    /// Byte offset of the flag "inside a host call now" (0 or 1): then the app is waiting, not silent.
+    pub(crate) const IN_HOST: usize = 8;
+    /// Size of the page.
+    pub(crate) const SIZE: usize = 4096;
+}
+
+/// Everything that `vyomad admit` needs to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AdmitSpec {
+    /// For messages.
+    pub(crate) name: String,
+    /// The profile: decides optimisation and what the component may import.
+    pub(crate) profile: Profile,
+    /// The SHA-256 that the bytes must have (lower-case hex); absent: only computed.
+    pub(crate) expected_sha256: Option<String>,
+    /// User and group to become; absent in a hosted daemon that is not root.
+    pub(crate) uid: Option<u32>,
+    /// As in [`AppSpec`].
+    pub(crate) sandbox_required: bool,
+    /// False: only verify and validate, write no artefact (profile with `jit = false`, or artefact already there).
+    pub(crate) compile: bool,
+}
+
+/// What `vyomad admit` answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum AdmitReport {
+    /// The component is sound.
+    Admitted {
+        /// As computed.
+        sha256: String,
+        /// Store key of the artefact, whether or not it was written.
+        artefact_key: String,
+        /// Bytes written to [`fd::SHARED`].
+        artefact_size: u64,
+    },
+    /// The bytes have another hash than expected.
+    HashMismatch {
+        /// What was expected.
+        expected: String,
+        /// What they have.
+        found: String,
+    },
+    /// Not a component that runs here; one line.
+    Refused(String),
+}
+
+/// How the profile's level is passed to an engine (kept here so that both roles agree).
+pub(crate) fn level(profile: &Profile) -> OptimizationLevel {
+    profile.runtime.optimization_level
+}
