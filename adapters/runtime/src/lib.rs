@@ -4,6 +4,9 @@
 //! artefact with the host functions that the grants allow. It deliberately knows nothing of processes, manifests
 //! or the store: `vyomad app` and `vyomad admit` call it, inside their sandbox.
 
+pub mod component;
+pub mod trap;
+
 use std::fs::File;
 use std::sync::Arc;
 
@@ -64,10 +67,12 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Told of every host call, so that a watchdog can tell a waiting guest from a spinning one.
