@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use vyoma_capabilities::lifecycle::Ending;
-use vyoma_capabilities::profile::{OptimizationLevel, Profile};
+use vyoma_capabilities::profile::{Engine, OptimizationLevel, Profile};
 use vyoma_capabilities::resolve::Grants;
 
 /// Descriptor numbers in a role process. 0, 1 and 2 are the app's stdin, stdout and stderr pipes
@@ -37,6 +37,8 @@ pub(crate) struct AppSpec {
     pub(crate) sandbox_required: bool,
     /// Most bytes of linear memory; absent: 4 GiB.
     pub(crate) memory_bytes: Option<u64>,
+    /// The engine that made the artefact: the profile's.
+    pub(crate) engine: Engine,
     /// The exact key under which the artefact was stored; the engine refuses one that does not fit itself.
     pub(crate) artefact_key: String,
 }
@@ -46,6 +48,9 @@ pub(crate) struct AppSpec {
 pub(crate) struct AppReport {
     /// `Exited`, `Trapped`, `OutOfMemory` or `NotStarted`.
     pub(crate) ending: Ending,
+    /// Parts of the sandbox that this kernel could not give, one line each; always empty where the sandbox is required.
+    #[serde(default)]
+    pub(crate) sandbox_notes: Vec<String>,
 }
 
 /// The page that an app process and the daemon share (a memfd of 4096 bytes): two little-endian u64 counters.
