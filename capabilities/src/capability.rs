@@ -50,6 +50,23 @@ impl Capability {
         Self::Adc,
     ];
 
+    /// Every capability: the table's rows, then the two that it leaves out.
+    pub const ALL: [Self; 13] = [
+        Self::Stdio,
+        Self::Display,
+        Self::Network,
+        Self::Filesystem,
+        Self::Mouse,
+        Self::Touch,
+        Self::Gpio,
+        Self::I2c,
+        Self::Spi,
+        Self::Uart,
+        Self::Adc,
+        Self::Shell,
+        Self::Audio,
+    ];
+
     /// The key under `[capabilities]` in `vyoma.toml`.
     pub const fn name(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@
 //! the client hangs up. Streams end with [`Response::Done`]. An upload is [`Request::Install`], then exactly
 //! `component_size` bytes in binary frames, then one [`Response`].
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -262,4 +263,60 @@ pub struct DeviceInfo {
     pub last_epitaph: Option<String>,
     /// Addresses, e.g. `eth0 10.0.2.15/24`.
     pub addresses: Vec<String>,
+}
+
+impl core::fmt::Display for ControlError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl core::error::Error for ControlError {}
+
+/// What the body of a frame on the Unix socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKind {
+    /// One [`Request`] or [`Response`] as JSON.
+    Json,
+    /// Raw bytes of an upload.
+    Bytes,
+}
+
+/// Bytes of a frame's header: `u32` little-endian length of what follows it, then the kind, which is counted in it.
+pub const FRAME_HEADER: usize = 5;
+/// Most bytes in the body of one frame.
+pub const MAX_FRAME_BODY: usize = MAX_FRAME - 1;
+
+/// Header of a frame with a body of `body` bytes; `None` when that is more than [`MAX_FRAME_BODY`].
+pub fn encode_header(kind: FrameKind, body: usize) -> Option<[u8; FRAME_HEADER]> {
+    if body > MAX_FRAME_BODY {
+        return None;
+    }
+    let [a, b, c, d] = (body as u32 + 1).to_le_bytes();
+    Some([a, b, c, d, u8::from(kind == FrameKind::Bytes)])
+}
+
+/// Kind and size of the body that follows. After an error the stream can't be followed any more: hang up.
+pub fn decode_header(header: [u8; FRAME_HEADER]) -> Result<(FrameKind, usize), ControlError> {
+    let [a, b, c, d, kind] = header;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    if !(1..=MAX_FRAME).contains(&length) {
+        let message = format!("frame length: found {length}; expected 1 to {MAX_FRAME}");
+        return Err(ControlError {
+            kind: ErrorKind::Protocol,
+            message,
+        });
+    }
+    let kind = match kind {
+        0 => FrameKind::Json,
+        1 => FrameKind::Bytes,
+        other => {
+            let message = format!("frame kind: found {other}; expected 0 (JSON) or 1 (bytes)");
+            return Err(ControlError {
+                kind: ErrorKind::Protocol,
+                message,
+            });
+        }
+    };
+    Ok((kind, length - 1))
 }

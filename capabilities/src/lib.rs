@@ -16,4 +16,5 @@ pub mod lifecycle;
 pub mod lines;
 pub mod manifest;
 pub mod profile;
+mod read;
 pub mod resolve;

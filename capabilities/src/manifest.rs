@@ -6,7 +6,11 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::capability::Capability;
+
+mod parse;
+
+pub use parse::{check_unique, is_app_name, parse};
 
 /// A parsed and checked `vyoma.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +94,27 @@ pub struct Declared {
     pub uart: Option<Uart>,
     /// `[capabilities.adc]` or `adc = true`
     pub adc: Option<Adc>,
+}
+
+impl Declared {
+    /// Whether the manifest asks for `capability`.
+    pub fn asks_for(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::Stdio => self.stdio,
+            Capability::Display => self.display,
+            Capability::Network => self.network,
+            Capability::Filesystem => self.filesystem,
+            Capability::Mouse => self.mouse,
+            Capability::Touch => self.touch,
+            Capability::Gpio => self.gpio.is_some(),
+            Capability::I2c => self.i2c.is_some(),
+            Capability::Spi => self.spi.is_some(),
+            Capability::Uart => self.uart.is_some(),
+            Capability::Adc => self.adc.is_some(),
+            Capability::Shell => self.shell,
+            Capability::Audio => self.audio,
+        }
+    }
 }
 
 /// A pin by number or by the label of the profile's board.

@@ -5,11 +5,20 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
-use crate::error::ConfigError;
+
+mod parse;
+
+pub use parse::parse;
 
 /// The six platforms, in the guide's order.
-pub const PLATFORMS: [&str; 6] =
-    ["desktop-full", "mobile", "iot-edge", "robotics-rt", "server-headless", "mcu-minimal"];
+pub const PLATFORMS: [&str; 6] = [
+    BUILTIN[0].0,
+    BUILTIN[1].0,
+    BUILTIN[2].0,
+    BUILTIN[3].0,
+    BUILTIN[4].0,
+    BUILTIN[5].0,
+];
 
 /// A parsed and checked profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +70,28 @@ pub enum Engine {
     Wasm3,
 }
 
+impl Engine {
+    /// As a profile spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wasmtime => "wasmtime",
+            Self::Wamr => "wamr",
+            Self::Wasm3 => "wasm3",
+        }
+    }
+}
+
+impl Arch {
+    /// As a profile spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+            Self::CortexM4 => "arm-cortex-m4",
+        }
+    }
+}
+
 /// `[peripherals]`; absent keys are false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Peripherals {
@@ -108,4 +139,58 @@ pub enum OptimizationLevel {
     Speed,
     /// Smallest code.
     Size,
+}
+
+/// Names and texts of the six platforms, in the guide's order: the one place that lists the files.
+pub const BUILTIN: [(&str, &str); 6] = [
+    (
+        "desktop-full",
+        include_str!("../../profiles/desktop-full.toml"),
+    ),
+    ("mobile", include_str!("../../profiles/mobile.toml")),
+    ("iot-edge", include_str!("../../profiles/iot-edge.toml")),
+    (
+        "robotics-rt",
+        include_str!("../../profiles/robotics-rt.toml"),
+    ),
+    (
+        "server-headless",
+        include_str!("../../profiles/server-headless.toml"),
+    ),
+    (
+        "mcu-minimal",
+        include_str!("../../profiles/mcu-minimal.toml"),
+    ),
+];
+
+/// The text of the profile of that name.
+pub fn builtin(name: &str) -> Option<&'static str> {
+    BUILTIN
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| *text)
+}
+
+impl Profile {
+    /// Whether the platform has `capability`.
+    ///
+    /// Three rows of the guide's table have no key of their own in a profile: `stdio` is everywhere; `mouse` is there
+    /// where a display is and touch is not (a desktop); `touch` needs a display to touch. The two capabilities
+    /// that the table leaves out follow from what they are: `shell` is requests to the supervisor, so everywhere;
+    /// `audio` belongs to the machines with a screen.
+    pub fn has(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::Stdio | Capability::Shell => true,
+            Capability::Display | Capability::Audio => self.display,
+            Capability::Network => self.network,
+            Capability::Filesystem => self.filesystem,
+            Capability::Mouse => self.display && !self.touch,
+            Capability::Touch => self.display && self.touch,
+            Capability::Gpio => self.peripherals.gpio,
+            Capability::I2c => self.peripherals.i2c,
+            Capability::Spi => self.peripherals.spi,
+            Capability::Uart => self.peripherals.uart,
+            Capability::Adc => self.peripherals.adc,
+        }
+    }
 }

@@ -75,7 +75,81 @@ pub struct Resolution {
     pub warnings: Vec<Warning>,
 }
 
-/// Decides what `manifest` gets on `profile`.
-pub fn resolve(_manifest: &Manifest, _profile: &Profile) -> Resolution {
-    Resolution { grants: Grants::default(), warnings: Vec::new() }
+/// Decides what `manifest` gets on `profile`: what it declares and the platform has. What it declares and the
+/// platform lacks is one warning each; what it does not declare is neither granted nor mentioned.
+pub fn resolve(manifest: &Manifest, profile: &Profile) -> Resolution {
+    let declared = &manifest.capabilities;
+    let granted = |capability| declared.asks_for(capability) && profile.has(capability);
+    let grants = Grants {
+        stdio: granted(Capability::Stdio),
+        network: granted(Capability::Network).then_some(Network {
+            port: declared.network_port,
+        }),
+        filesystem: granted(Capability::Filesystem),
+        display: granted(Capability::Display),
+        mouse: granted(Capability::Mouse),
+        touch: granted(Capability::Touch),
+        shell: granted(Capability::Shell),
+        audio: granted(Capability::Audio),
+        gpio: declared.gpio.clone().filter(|_| granted(Capability::Gpio)),
+        i2c: declared.i2c.clone().filter(|_| granted(Capability::I2c)),
+        spi: declared.spi.clone().filter(|_| granted(Capability::Spi)),
+        uart: declared.uart.clone().filter(|_| granted(Capability::Uart)),
+        adc: declared.adc.clone().filter(|_| granted(Capability::Adc)),
+        // The manifest decides, with 0 for "none"; only its silence leaves it to the profile.
+        watchdog_secs: declared
+            .watchdog_secs
+            .or(profile.runtime.watchdog_default_secs)
+            .filter(|secs| *secs > 0),
+        memory_kb: manifest.resources.memory_kb,
+        cpu_percent: manifest.resources.cpu_percent,
+        storage_kb: manifest.resources.storage_kb,
+    };
+    let warnings = Capability::ALL
+        .into_iter()
+        .filter(|capability| declared.asks_for(*capability) && !profile.has(*capability));
+    let warnings = warnings.map(|capability| Warning {
+        app: manifest.app.name.clone(),
+        capability,
+        platform: profile.name.clone(),
+    });
+    Resolution {
+        grants,
+        warnings: warnings.collect(),
+    }
+}
+
+impl Grants {
+    /// Whether `capability` was granted.
+    pub fn has(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::Stdio => self.stdio,
+            Capability::Display => self.display,
+            Capability::Network => self.network.is_some(),
+            Capability::Filesystem => self.filesystem,
+            Capability::Mouse => self.mouse,
+            Capability::Touch => self.touch,
+            Capability::Gpio => self.gpio.is_some(),
+            Capability::I2c => self.i2c.is_some(),
+            Capability::Spi => self.spi.is_some(),
+            Capability::Uart => self.uart.is_some(),
+            Capability::Adc => self.adc.is_some(),
+            Capability::Shell => self.shell,
+            Capability::Audio => self.audio,
+        }
+    }
+}
+
+impl core::fmt::Display for Warning {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self {
+            app,
+            capability,
+            platform,
+        } = self;
+        write!(
+            f,
+            "{app} declares {capability}, which {platform} does not have; the app runs without it"
+        )
+    }
 }

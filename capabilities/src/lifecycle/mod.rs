@@ -13,6 +13,12 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
+mod machine;
+
+pub use machine::{
+    Actions, BACKOFF_CAP_MS, BACKOFF_FIRST_MS, Config, HEALTHY_MS, Machine, QUICK_FAILURES,
+};
+
 /// Where in its life an app is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
