@@ -1,0 +1,171 @@
+//! What a guest sees of its host: WASI 0.2, each part as the grants allow.
+
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use vyoma_capabilities::resolve::Network;
+use vyoma_runtime::{Activity, RunConfig};
+use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime::error::Context;
+use wasmtime::{CallHook, Engine, Result, Store};
+use wasmtime_wasi::p2::Network as NetworkHandle;
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
+use wasmtime_wasi::sockets::SocketAddrUse;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+
+use crate::limits::Limits;
+use crate::stdio::Descriptor;
+
+/// Handles (files, sockets, streams, pollables) that one guest may hold. Far above what the descriptor limit of a process
+/// leaves for files and sockets; what is bounded by it are pollables, which cost the host memory only.
+const MAX_HANDLES: usize = 8192;
+
+/// The lowest port that an app may bind which names none in its manifest: those below are privileged on Linux.
+const FIRST_FREE_PORT: u16 = 1024;
+
+/// Name look-up, as wasmtime-wasi links it. A test with a real look-up notices when its version moves on.
+const NAME_LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
+
+/// The data of a store: what host functions work on.
+pub(crate) struct Host {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    pub(crate) limits: Limits,
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// Makes the store of one run. Call it within the event loop's context.
+pub(crate) fn store(engine: &Engine, config: &RunConfig) -> Result<Store<Host>> {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(MAX_HANDLES);
+    let host = Host {
+        wasi: wasi(config)?,
+        table,
+        limits: Limits::new(config.memory_bytes),
+    };
+    let mut store = Store::new(engine, host);
+    store.limiter(|host| &mut host.limits);
+    let activity: Arc<dyn Activity> = Arc::clone(&config.activity);
+    store.call_hook(move |_, hook| {
+        match hook {
+            CallHook::CallingHost => activity.enter(),
+            CallHook::ReturningFromHost => activity.leave(),
+            CallHook::CallingWasm | CallHook::ReturningFromWasm => {}
+        }
+        Ok(())
+    });
+    Ok(store)
+}
+
+fn wasi(config: &RunConfig) -> Result<WasiCtx> {
+    // What a new context has: stdin at its end, output discarded, no argument, no variable, no folder, no network.
+    let mut wasi = WasiCtx::builder();
+    wasi.arg(&config.name).args(&config.args).envs(&config.env);
+    // Disk I/O happens on this thread, the only one.
+    wasi.allow_blocking_current_thread(true);
+    if config.grants.stdio {
+        wasi.stdin(Descriptor::stdin().context("stdin")?);
+        wasi.stdout(Descriptor::stdout().context("stdout")?);
+        wasi.stderr(Descriptor::stderr().context("stderr")?);
+    }
+    if config.grants.filesystem {
+        let folder = config
+            .data
+            .as_ref()
+            .context("the filesystem grant needs the data folder")?;
+        // wasmtime-wasi opens folders by name only; the descriptor's name in /proc is the folder that was handed in.
+        let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
+        wasi.preopened_dir(path, "/", FsPerms::ReadWrite)
+            .context("the data folder")?;
+    }
+    if let Some(network) = config.grants.network {
+        wasi.allow_tcp(true)
+            .allow_udp(true)
+            .allow_ip_name_lookup(true);
+        wasi.socket_addr_check(move |address, purpose| {
+            let allowed = may_use(network, address, purpose);
+            Box::pin(async move { allowed })
+        });
+    } else {
+        wasi.allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false);
+    }
+    Ok(wasi.build())
+}
+
+/// Only binding to a port of one's own choice is restricted. (A listener is bound before it listens.)
+fn may_use(network: Network, address: SocketAddr, purpose: SocketAddrUse) -> bool {
+    match (purpose, address.port(), network.port) {
+        (SocketAddrUse::TcpBind | SocketAddrUse::UdpBind, port, Some(own)) => {
+            port == 0 || port == own
+        }
+        (SocketAddrUse::TcpBind | SocketAddrUse::UdpBind, port, None) => {
+            port == 0 || port >= FIRST_FREE_PORT
+        }
+        _ => true,
+    }
+}
+
+/// All of WASI 0.2. Everything is there whatever the grants are: what is not granted answers with an error.
+pub(crate) fn linker(engine: &Engine, config: &RunConfig) -> Result<Linker<Host>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    if config.grants.network.is_none() {
+        // wasmtime-wasi would answer "permanent resolver failure"; the reason is that it isn't allowed.
+        linker.allow_shadowing(true);
+        linker.instance(NAME_LOOKUP)?.func_wrap(
+            "resolve-addresses",
+            |_, (_, _): (Resource<NetworkHandle>, String)| {
+                Ok((Err::<Resource<ResolveAddressStream>, _>(
+                    ErrorCode::AccessDenied,
+                ),))
+            },
+        )?;
+    }
+    Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn may(port: Option<u16>, purpose: SocketAddrUse, address: &str) -> bool {
+        may_use(Network { port }, address.parse().unwrap(), purpose)
+    }
+
+    #[test]
+    fn an_app_with_a_port_binds_that_one_or_any_free_one() {
+        for bind in [SocketAddrUse::TcpBind, SocketAddrUse::UdpBind] {
+            assert!(may(Some(80), bind, "0.0.0.0:80"));
+            assert!(may(Some(80), bind, "[::]:0"));
+            assert!(!may(Some(80), bind, "0.0.0.0:81"));
+            assert!(!may(Some(80), bind, "127.0.0.1:8080"));
+        }
+    }
+
+    #[test]
+    fn an_app_without_a_port_binds_unprivileged_ones() {
+        assert!(may(None, SocketAddrUse::TcpBind, "0.0.0.0:0"));
+        assert!(may(None, SocketAddrUse::TcpBind, "0.0.0.0:1024"));
+        assert!(!may(None, SocketAddrUse::TcpBind, "0.0.0.0:1023"));
+        assert!(!may(None, SocketAddrUse::UdpBind, "0.0.0.0:53"));
+    }
+
+    #[test]
+    fn other_uses_of_an_address_are_free() {
+        assert!(may(Some(80), SocketAddrUse::TcpConnect, "10.0.0.1:443"));
+        assert!(may(Some(80), SocketAddrUse::TcpListen, "0.0.0.0:49152"));
+        assert!(may(None, SocketAddrUse::UdpSend, "10.0.0.1:53"));
+    }
+}

@@ -1,0 +1,119 @@
+//! From a mapped artefact to the end of a run.
+
+use tokio::runtime::Runtime;
+use vyoma_capabilities::lifecycle::Ending;
+use vyoma_runtime::{EngineError, Instance, RunConfig, trap};
+use wasmtime::component::Component;
+use wasmtime::{Engine, Error, Store, Trap};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::p2::bindings::CommandPre;
+
+use crate::host::{self, Host};
+use crate::{engine_error, one_line};
+
+/// Threads for name look-up, which the C library only does blocking. Without the `network` grant none is ever made.
+const LOOKUP_THREADS: usize = 2;
+
+struct Loaded {
+    runtime: Runtime,
+    store: Store<Host>,
+    command: CommandPre<Host>,
+}
+
+/// Links and checks everything that can be without running the guest.
+pub(crate) fn prepare(
+    engine: &Engine,
+    component: &Component,
+    config: RunConfig,
+) -> Result<Box<dyn Instance>, EngineError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(LOOKUP_THREADS)
+        .build()
+        .map_err(|error| engine_error(&Error::from(error).context("event loop")))?;
+    let linker = host::linker(engine, &config).map_err(|error| engine_error(&error))?;
+    let command = linker
+        .instantiate_pre(component)
+        .and_then(CommandPre::new)
+        .map_err(|error| EngineError::Refused(one_line(&error)))?;
+    if let (Some(limit), Some(needs)) = (config.memory_bytes, first_memory(component))
+        && needs > limit
+    {
+        return Err(EngineError::Refused(format!(
+            "needs {} KiB of memory to start, its limit is {} KiB; raise `memory_kb`",
+            needs / 1024,
+            limit / 1024
+        )));
+    }
+    let store = {
+        let _context = runtime.enter();
+        host::store(engine, &config).map_err(|error| engine_error(&error))?
+    };
+    Ok(Box::new(Loaded {
+        runtime,
+        store,
+        command,
+    }))
+}
+
+/// Bytes of the largest memory at start.
+fn first_memory(component: &Component) -> Option<u64> {
+    component.resources_required()?.max_initial_memory_size
+}
+
+impl Instance for Loaded {
+    fn run(self: Box<Self>) -> Ending {
+        let Self {
+            runtime,
+            mut store,
+            command,
+        } = *self;
+        let outcome = runtime.block_on(async {
+            let command = command.instantiate_async(&mut store).await?;
+            command.wasi_cli_run().call_run(&mut store).await
+        });
+        // A name look-up that is still under way must not hold up the end.
+        runtime.shutdown_background();
+        match outcome {
+            Ok(Ok(())) => Ending::Exited(0),
+            Ok(Err(())) => Ending::Exited(1),
+            Err(error) => ending(&error, store.data().limits.refused()),
+        }
+    }
+}
+
+fn ending(error: &Error, memory_refused: bool) -> Ending {
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        // WASI 0.2 passes a byte; what doesn't fit can only come from a future interface and is a failure.
+        return Ending::Exited(u8::try_from(exit.0).unwrap_or(1));
+    }
+    match error.downcast_ref::<Trap>() {
+        // A program that is refused memory and can't go on aborts, which is `unreachable` in wasm.
+        Some(Trap::UnreachableCodeReached) if memory_refused => Ending::OutOfMemory,
+        Some(trap) => Ending::Trapped(words(*trap)),
+        None => Ending::Trapped(format!("host: {}", one_line(error))),
+    }
+}
+
+/// The engine-neutral reason.
+fn words(reason: Trap) -> String {
+    let words = match reason {
+        Trap::UnreachableCodeReached => trap::UNREACHABLE,
+        Trap::MemoryOutOfBounds => trap::MEMORY,
+        Trap::TableOutOfBounds => trap::TABLE,
+        Trap::IndirectCallToNull => trap::NULL_CALL,
+        Trap::BadSignature => trap::SIGNATURE,
+        Trap::IntegerDivisionByZero => trap::DIVIDE_BY_ZERO,
+        Trap::IntegerOverflow => trap::OVERFLOW,
+        Trap::BadConversionToInteger => trap::CONVERSION,
+        Trap::StackOverflow => trap::STACK,
+        Trap::InvalidChar
+        | Trap::StringOutOfBounds
+        | Trap::ListOutOfBounds
+        | Trap::InvalidDiscriminant
+        | Trap::UnalignedPointer => trap::ABI,
+        other => return other.to_string(),
+    };
+    words.to_owned()
+}
