@@ -1,2 +1,118 @@
-//! Placeholder until its own commit.
-fn main() {}
+//! `cargo xtask`: set-up, builds, images, boots, tests and figures of this repository, in one program that needs only
+//! Rust to be compiled. The Makefile and `.ci/run` call it through `bootstrap.sh`. It deliberately isn't a build system:
+//! cargo and the kernel's make decide what is out of date, xtask only calls them in order.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "a command-line tool: stdout is where its results go")]
+
+mod apps;
+mod archive;
+mod artefacts;
+mod boot;
+mod context;
+mod data;
+mod image;
+mod kernel;
+mod platforms;
+mod qemu;
+mod run;
+mod setup;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::context::Context;
+use crate::platforms::{Arch, Target};
+
+/// Set-up, builds, images, boots, tests and figures of the Vyoma repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Installs what is missing of packages, Rust targets and kernels for everything below.
+    Setup {
+        /// Only packages and Rust targets; kernels are built when an image needs them.
+        #[arg(long)]
+        no_kernels: bool,
+    },
+    /// Builds a platform's image: kernel, vyomad, apps, initramfs.
+    Image(image::Options),
+    /// Boots a platform's image in QEMU with its console in this terminal.
+    Run(run::Options),
+    /// The same in a window.
+    RunGui(run::Options),
+    /// Boots an image for a test or a measurement, and reports in JSON.
+    Boot(boot::Options),
+    /// Removes what was built in this checkout; downloads and kernels in the cache stay.
+    Clean,
+}
+
+/// Which image, as every command that takes one says it.
+#[derive(Args, Clone)]
+struct Which {
+    /// One of the six platforms.
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+    /// Another architecture than the platform's own (server-headless only).
+    #[arg(long, value_name = "ARCH")]
+    arch: Option<Arch>,
+}
+
+impl Which {
+    /// The target, or the reason and exit status 2 when there is none.
+    fn target(&self, context: &Context) -> anyhow::Result<Target> {
+        platforms::select(context, self.platform.as_deref(), self.arch)
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            if error.is::<platforms::NoSuchTarget>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    let context = Context::find()?;
+    match command {
+        Command::Setup { no_kernels } => {
+            setup::ensure(&context, setup::Need::Everything)?;
+            if !no_kernels {
+                for arch in Arch::ALL {
+                    kernel::ensure(&context, arch)?;
+                }
+            }
+            println!("setup: everything is in place");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Image(options) => image::command(&context, &options),
+        Command::Run(options) => run::command(&context, &options, run::Console::Terminal),
+        Command::RunGui(options) => run::command(&context, &options, run::Console::Window),
+        Command::Boot(options) => boot::command(&context, &options),
+        Command::Clean => {
+            for dir in [context.out.clone(), context.root.join("target"), context.root.join("apps/target")] {
+                remove(&dir)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn remove(dir: &PathBuf) -> anyhow::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(anyhow::Error::new(error).context(format!("cannot remove {}", dir.display())))
+        }
+        _ => Ok(()),
+    }
+}

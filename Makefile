@@ -1,0 +1,25 @@
+# Thin on purpose: names for what `cargo xtask` does (see `cargo xtask help`). Every target does its own set-up.
+XTASK := ./xtask/bootstrap.sh
+# make run PLATFORM=server-headless ARCH=x86_64
+ARGS = $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(ARCH),--arch $(ARCH))
+
+.PHONY: help setup build run run-gui test bench new clean
+help:
+	@echo "make setup | build | run | run-gui (with PLATFORM=..., for server-headless also ARCH=...) | test | bench | new NAME=... | clean"
+
+setup:
+	@$(XTASK) setup
+build:
+	@$(XTASK) image $(ARGS)
+run:
+	@$(XTASK) run $(ARGS)
+run-gui:
+	@$(XTASK) run-gui $(ARGS)
+test:
+	@$(XTASK) test
+bench:
+	@$(XTASK) bench
+new:
+	@$(XTASK) new $(NAME)
+clean:
+	@$(XTASK) clean

@@ -1,0 +1,145 @@
+//! A platform's image: a kernel and an initramfs with vyomad, the profile, the apps and their machine code, the folders
+//! that vyomad mounts on, and nothing else. Called by `image`, `run`, `boot`, tests and figures.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use crate::apps::{self, App};
+use crate::archive::{self, Node, Tree};
+use crate::artefacts;
+use crate::context::{Context, sha256, write_atomically};
+use crate::kernel::{self, Kernel};
+use crate::platforms::Target;
+use crate::setup::{self, Need};
+use crate::Which;
+
+/// Where vyomad mounts file systems.
+const MOUNT_POINTS: [&str; 5] = ["data", "dev", "proc", "run", "sys"];
+
+/// `cargo xtask image`
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    apps: WhichApps,
+    /// Write what was built (paths, sizes, hashes, contents of the initramfs) to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Which apps an image holds.
+#[derive(Args, Clone)]
+pub(crate) struct WhichApps {
+    /// Put only this app into the image (may be repeated): a source folder under apps/, or any folder with a vyoma.toml
+    /// and its component. Default: every app in apps/.
+    #[arg(long = "app", value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Put no app into the image.
+    #[arg(long, conflicts_with = "dirs")]
+    pub(crate) no_apps: bool,
+}
+
+/// A built image.
+#[derive(Debug)]
+pub(crate) struct Image {
+    /// Its kernel.
+    pub(crate) kernel: Kernel,
+    /// Its initramfs.
+    pub(crate) initramfs: PathBuf,
+    /// Size of the initramfs before compression.
+    pub(crate) unpacked: u64,
+    /// Paths in the initramfs.
+    pub(crate) contents: Vec<String>,
+    /// Its apps.
+    pub(crate) apps: Vec<App>,
+}
+
+impl Image {
+    /// For reports.
+    pub(crate) fn report(&self) -> anyhow::Result<serde_json::Value> {
+        let size = |path: &Path| -> anyhow::Result<u64> { Ok(std::fs::metadata(path)?.len()) };
+        let apps: Vec<_> = self.apps.iter().map(|app| json!({"name": app.name, "sha256": app.sha256})).collect();
+        Ok(json!({
+            "kernel": self.kernel.image,
+            "kernel_config": self.kernel.config,
+            "kernel_bytes": size(&self.kernel.image)?,
+            "initramfs": self.initramfs,
+            "initramfs_bytes": size(&self.initramfs)?,
+            "initramfs_unpacked_bytes": self.unpacked,
+            "initramfs_contents": self.contents,
+            "apps": apps,
+        }))
+    }
+}
+
+/// `cargo xtask image`
+pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
+    let target = options.which.target(context)?;
+    setup::ensure(context, Need::Boot)?;
+    let image = build(context, &target, &options.apps)?;
+    apps::announce(&image.apps);
+    let report = image.report()?;
+    println!("kernel     {} ({} bytes)", image.kernel.image.display(), report["kernel_bytes"]);
+    println!(
+        "initramfs  {} ({} bytes, {} unpacked)",
+        image.initramfs.display(),
+        report["initramfs_bytes"],
+        image.unpacked
+    );
+    if let Some(path) = &options.json {
+        write_atomically(&std::path::absolute(path)?, serde_json::to_string_pretty(&report)?.as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds everything that the image of `target` consists of.
+pub(crate) fn build(context: &Context, target: &Target, which: &WhichApps) -> anyhow::Result<Image> {
+    let apps = if which.no_apps {
+        Vec::new()
+    } else if which.dirs.is_empty() {
+        apps::build_all(context)?.0
+    } else {
+        which.dirs.iter().map(|dir| apps::ready(context, dir)).collect::<anyhow::Result<_>>()?
+    };
+    apps::check_names(&apps)?;
+    let vyomad = artefacts::program(context, "vyomad", target.arch)?;
+    let kernel = kernel::ensure(context, target.arch)?;
+
+    let mut tree = Tree::default();
+    for dir in MOUNT_POINTS.iter().chain(&["apps", "store"]) {
+        tree.dir(dir);
+    }
+    // The kernel opens /dev/console for init before anything is mounted; a panic hook needs /dev/null no later.
+    tree.add("dev/console", Node::Char { major: 5, minor: 1, mode: 0o600 });
+    tree.add("dev/null", Node::Char { major: 1, minor: 3, mode: 0o666 });
+    tree.add("init", file(&vyomad, true)?);
+    let profile = target.profile.clone().into_bytes();
+    tree.add("etc/vyoma/profile.toml", Node::File { bytes: profile, executable: false });
+    for app in &apps {
+        for path in ["vyoma.toml", &app.wasm] {
+            tree.add(&format!("apps/{}/{path}", app.name), file(&app.dir.join(path), false)?);
+        }
+        for artefact in artefacts::compile(context, target, &vyomad, app)? {
+            tree.add(&format!("store/{}", artefact.key), file(&artefact.path, false)?);
+        }
+    }
+    let (packed, unpacked) = tree.pack()?;
+    let contents = archive::list(&packed)?;
+    debug_assert_eq!(contents, tree.paths());
+    // Images of different apps lie side by side: tests boot several at once.
+    let names: Vec<&str> = apps.iter().map(|app| app.name.as_str()).collect();
+    let dir = context.out.join("images").join(format!("{}-{}", target.id(), &sha256(names.join(" "))[..8]));
+    let initramfs = dir.join("initramfs.cpio.zst");
+    write_atomically(&initramfs, &packed)?;
+    Ok(Image { kernel, initramfs, unpacked, contents, apps })
+}
+
+fn file(path: &Path, executable: bool) -> anyhow::Result<Node> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Node::File { bytes, executable })
+}

@@ -1,0 +1,202 @@
+//! The six platforms as QEMU machines. What a platform *is* stands in `profiles/*.toml` and is read from there; this
+//! adds only how a machine like it is started. Called by every command that takes `--platform`.
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use vyoma_capabilities::profile::PLATFORMS;
+
+use crate::context::Context;
+
+/// Architectures that this version makes images for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+pub(crate) enum Arch {
+    /// 64-bit x86 of level v2 (SSE4.2 and POPCNT) and up.
+    #[value(name = "x86_64")]
+    X86_64,
+    /// 64-bit ARM (ARMv8-A) and up.
+    #[value(name = "aarch64")]
+    Aarch64,
+}
+
+impl Arch {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+
+    /// As in profiles and file names.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    /// Rust target of what runs on the device.
+    pub(crate) fn rust_target(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-musl",
+            Self::Aarch64 => "aarch64-unknown-linux-musl",
+        }
+    }
+
+    /// The CPU level that artefacts in the image are compiled for: the oldest that the image runs on.
+    pub(crate) fn cpu_level(self) -> &'static str {
+        match self {
+            Self::X86_64 => "v2",
+            Self::Aarch64 => "v8",
+        }
+    }
+}
+
+/// What runs in QEMU for one (platform, architecture).
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// Name of the platform.
+    pub(crate) platform: &'static str,
+    /// Architecture of the image.
+    pub(crate) arch: Arch,
+    /// The profile's text, as it goes into the image.
+    pub(crate) profile: String,
+    /// Memory of the machine, from the profile.
+    pub(crate) ram_mb: u64,
+    /// It has a network.
+    pub(crate) network: bool,
+}
+
+impl Target {
+    /// Names files and folders.
+    pub(crate) fn id(&self) -> String {
+        format!("{}-{}", self.platform, self.arch.name())
+    }
+}
+
+/// No image can be made for what was asked; the command ends with status 2.
+#[derive(Debug)]
+pub(crate) struct NoSuchTarget(String);
+
+impl std::fmt::Display for NoSuchTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NoSuchTarget {}
+
+/// One profile file, in the parts that matter here. (`vyomad` checks the whole of it.)
+#[derive(serde::Deserialize)]
+struct ProfileFile {
+    profile: ProfileHead,
+    resources: Resources,
+}
+
+#[derive(serde::Deserialize)]
+struct ProfileHead {
+    arch: String,
+    runtime: String,
+}
+
+#[derive(serde::Deserialize)]
+struct Resources {
+    ram_mb: Option<u64>,
+    #[serde(default)]
+    network: bool,
+}
+
+fn read(context: &Context, platform: &str) -> anyhow::Result<(String, ProfileFile)> {
+    let path = context.root.join("profiles").join(format!("{platform}.toml"));
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let parsed = toml::from_str(&text).with_context(|| format!("{} is not a profile", path.display()))?;
+    Ok((text, parsed))
+}
+
+/// The target that was asked for, or [`NoSuchTarget`] with the list of platforms.
+pub(crate) fn select(context: &Context, platform: Option<&str>, arch: Option<Arch>) -> anyhow::Result<Target> {
+    let Some(&platform) = PLATFORMS.iter().find(|name| Some(**name) == platform) else {
+        let found = platform.map_or("no PLATFORM".to_owned(), |name| format!("unknown PLATFORM {name:?}"));
+        return Err(NoSuchTarget(format!("{found}; expected one of:\n{}", list(context)?)).into());
+    };
+    let (text, profile) = read(context, platform)?;
+    if profile.profile.runtime != "wasmtime" {
+        return Err(NoSuchTarget(format!(
+            "{platform} needs the engine {}, which is not in this version; bootable platforms are:\n{}",
+            profile.profile.runtime,
+            list(context)?
+        ))
+        .into());
+    }
+    let own = Arch::from_str(&profile.profile.arch, false)
+        .map_err(|_| NoSuchTarget(format!("{platform}: no machine for architecture {}", profile.profile.arch)))?;
+    let arch = arch.unwrap_or(own);
+    // The guide: servers are "ARM64 / x86-64"; the other platforms are one architecture each.
+    if arch != own && platform != "server-headless" {
+        return Err(NoSuchTarget(format!(
+            "{platform} is {}; only server-headless also runs on another architecture",
+            own.name()
+        ))
+        .into());
+    }
+    Ok(Target {
+        platform,
+        arch,
+        profile: text,
+        ram_mb: profile.resources.ram_mb.unwrap_or(0),
+        network: profile.resources.network,
+    })
+}
+
+/// The six, with what they are, one a line.
+fn list(context: &Context) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for platform in PLATFORMS {
+        let (_, profile) = read(context, platform)?;
+        let arch = if platform == "server-headless" { "aarch64, x86_64" } else { &profile.profile.arch };
+        let note = match profile.profile.runtime.as_str() {
+            "wasmtime" => String::new(),
+            engine => format!("   (not yet bootable: its engine {engine} is not in this version)"),
+        };
+        writeln!(text, "  {platform:<16} {arch}{note}")?;
+    }
+    Ok(text.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(platform: Option<&str>, arch: Option<Arch>) -> anyhow::Result<Target> {
+        select(&Context::find().unwrap(), platform, arch)
+    }
+
+    #[test]
+    fn an_unknown_platform_lists_the_six() {
+        for platform in [None, Some("toaster")] {
+            let error = asked(platform, None).unwrap_err();
+            assert!(error.is::<NoSuchTarget>());
+            for name in PLATFORMS {
+                assert!(error.to_string().contains(name), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_platform_without_its_engine_says_so() {
+        for (platform, engine) in [("iot-edge", "wamr"), ("robotics-rt", "wamr"), ("mcu-minimal", "wasm3")] {
+            let error = asked(Some(platform), None).unwrap_err().to_string();
+            assert!(error.contains(&format!("{engine}, which is not in this version")), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_servers_come_in_two_architectures() {
+        assert_eq!(asked(Some("server-headless"), None).unwrap().arch, Arch::Aarch64);
+        assert_eq!(asked(Some("server-headless"), Some(Arch::X86_64)).unwrap().id(), "server-headless-x86_64");
+        assert!(asked(Some("mobile"), Some(Arch::X86_64)).unwrap_err().is::<NoSuchTarget>());
+    }
+
+    #[test]
+    fn memory_comes_from_the_profile() {
+        assert_eq!(asked(Some("desktop-full"), None).unwrap().ram_mb, 512);
+        assert_eq!(asked(Some("mobile"), None).unwrap().ram_mb, 256);
+    }
+}

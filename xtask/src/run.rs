@@ -1,0 +1,92 @@
+//! `cargo xtask run` and `run-gui`: a device with its console in this terminal or in a window, and a data disk that is
+//! kept from one run to the next.
+
+use std::net::TcpListener;
+use std::process::{ExitCode, Stdio};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+
+use crate::Which;
+use crate::boot::MachineOptions;
+use crate::context::{Context, say};
+use crate::data::{self, Disk};
+use crate::image::{self, WhichApps};
+use crate::qemu::{self, Forward, Machine};
+use crate::setup::{self, Need};
+
+/// The port of the app http-server; forwarded when nobody else has it.
+const HTTP: u16 = 8080;
+
+/// Options of both commands.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    apps: WhichApps,
+    #[command(flatten)]
+    machine: MachineOptions,
+}
+
+/// Where the console goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Console {
+    /// This terminal.
+    Terminal,
+    /// A window of its own.
+    Window,
+}
+
+/// Runs until the device powers off or the user leaves.
+pub(crate) fn command(context: &Context, options: &Options, console: Console) -> anyhow::Result<ExitCode> {
+    let target = options.which.target(context)?;
+    if console == Console::Window {
+        let display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+        ensure!(display, "DISPLAY and WAYLAND_DISPLAY are not set; a window needs one; `make run` shows the console here");
+        setup::ensure(context, Need::Window)?;
+    }
+    setup::ensure(context, Need::Boot)?;
+    let image = image::build(context, &target, &options.apps)?;
+    let scratch = tempfile::tempdir()?;
+    let kept = context.out.join("run").join(target.id()).join("data.img");
+    let disk = match &options.machine.data {
+        // The default of `boot`; a person expects to find the notes of yesterday.
+        Disk::Fresh => {
+            data::keep(&kept)?;
+            Some(kept)
+        }
+        other => data::prepare(other, scratch.path())?,
+    };
+    let mut forwards = options.machine.forward.clone();
+    if forwards.is_empty() && TcpListener::bind(("127.0.0.1", HTTP)).is_ok() {
+        forwards.push(Forward { host: HTTP, guest: HTTP });
+    }
+    let machine = Machine {
+        target: &target,
+        kernel: &image.kernel.image,
+        initramfs: &image.initramfs,
+        memory_mb: options.machine.memory,
+        append: &options.machine.append,
+        data: disk.as_deref(),
+        forwards: &forwards,
+        extra: &options.machine.qemu,
+        console: match console {
+            Console::Terminal => qemu::Console::Terminal,
+            Console::Window => qemu::Console::Window,
+        },
+        qmp: None,
+    };
+    for Forward { host, guest } in &forwards {
+        say(format_args!("http://127.0.0.1:{host}/ is port {guest} of the device"));
+    }
+    if let Some(disk) = &disk {
+        say(format_args!("data disk: {}", disk.display()));
+    }
+    say(match console {
+        Console::Terminal => "starting QEMU; Ctrl-A then X leaves it, Ctrl-A then H lists what else it does",
+        Console::Window => "starting QEMU; closing its window ends it",
+    });
+    let status = machine.command()?.stdin(Stdio::inherit()).status().context("cannot run QEMU")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
