@@ -1,0 +1,322 @@
+//! The command line: the one definition from which parsing, help, man page and completions are made.
+//!
+//! It only says what can be written; the modules named after the commands do it. A mistake is told in one line, like
+//! every other failure.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::exit::{self, Exit, Failure};
+use crate::units;
+
+/// Where a device's socket is unless something else is said.
+pub(crate) const DEFAULT_TARGET: &str = "unix:///run/vyoma/control.sock";
+
+/// Operate a Vyoma device: its apps, their logs, the device itself.
+#[derive(Debug, Parser)]
+#[command(name = "vyomactl", version, about, long_about = LONG_ABOUT, after_long_help = exit::table_text(),
+          disable_help_subcommand = true, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The device: unix:///PATH, or the path of its control socket
+    #[arg(long, global = true, value_name = "TARGET", env = "VYOMA_TARGET", default_value = DEFAULT_TARGET,
+          value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) target: String,
+
+    /// Tables for people, or JSON for programs (streams: one document a line)
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) output: OutputFormat,
+
+    /// Colour in tables; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto)]
+    pub(crate) color: ColorChoice,
+
+    /// Longest wait for the connection and for each reply [default: 10; 60 to stop apps or the device, 300 to install]
+    #[arg(long, global = true, value_name = "SECS", value_parser = units::parse_seconds)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const LONG_ABOUT: &str = "\
+Operate a Vyoma device: its apps, their logs, the device itself.
+
+vyomactl talks to the control socket of a device, or of a hosted vyomad on this machine. Every command \
+knows --output json; errors are then JSON on standard error too. What apps and devices say is shown with terminal escapes \
+made harmless. `vyomactl completions SHELL` prints shell completions, `vyomactl man` the man page.";
+
+/// Forms of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Even into a pipe
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the apps: phase, restarts, memory, how they last ended
+    Ps,
+    /// Show what the apps use, again and again on a terminal, once otherwise
+    Top(TopArgs),
+    /// Show what apps printed
+    Logs(LogsArgs),
+    /// Install or replace an app, without a reboot; all or nothing
+    Install(InstallArgs),
+    /// Stop an app and forget it, its data too
+    Remove(RemoveArgs),
+    /// Start a stopped or quarantined app
+    Start(AppArgs),
+    /// Stop an app; it stays stopped over a reboot
+    Stop(AppArgs),
+    /// Stop an app, then start it
+    Restart(AppArgs),
+    /// Show what a component imports and needs and where it can run; no device needed
+    Inspect(InspectArgs),
+    /// Show what happened on the device
+    Events(EventsArgs),
+    /// Show the device itself
+    Info,
+    /// Stop all apps in order and power off (a hosted daemon ends)
+    Shutdown(EndArgs),
+    /// Stop all apps in order and restart the device (a hosted daemon ends)
+    Reboot(EndArgs),
+    /// Print completions for a shell
+    #[command(hide = true)]
+    Completions(CompletionsArgs),
+    /// Print the man page
+    #[command(hide = true)]
+    Man(ManArgs),
+}
+
+/// `top`
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    /// Time between two looks, at least 100ms
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_interval, default_value = "2s")]
+    pub(crate) interval: Duration,
+    /// End after so many looks [default: go on on a terminal, 1 otherwise]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+}
+
+/// `logs`
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Only this app's lines
+    pub(crate) app: Option<String>,
+    /// Go on showing lines as they come, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only lines of the last so much time, such as 30s, 5m or 1h30m
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub(crate) since: Option<Duration>,
+    /// Lines from before the daemon last started
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) previous: bool,
+    /// Only the last so many lines
+    #[arg(long, value_name = "N")]
+    pub(crate) tail: Option<u32>,
+}
+
+/// `install`
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// Folder with a vyoma.toml, a vyoma.toml, or a component beside one
+    #[arg(value_name = "DIR|FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+}
+
+/// `remove`
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    /// The app
+    pub(crate) app: String,
+    /// Leave the app's data folder on the device
+    #[arg(long)]
+    pub(crate) keep_data: bool,
+}
+
+/// `start`, `stop`, `restart`
+#[derive(Debug, Args)]
+pub(crate) struct AppArgs {
+    /// The app
+    pub(crate) app: String,
+}
+
+/// `inspect`
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A component, or what install takes
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+}
+
+/// `events`
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Go on showing events as they come, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+/// `shutdown`, `reboot`
+#[derive(Debug, Args)]
+pub(crate) struct EndArgs {
+    /// Don't ask (without a terminal nothing is asked)
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `man`
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The page of this command instead of the whole
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+}
+
+/// Reads the process's arguments. What is not a command to run (help, version, a mistake) is dealt with here, and the exit
+/// code is returned.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Help into a closed pipe is read by nobody: no failure.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(Exit::Usage as u8)
+        }
+        _ => {
+            let format = format_of(std::env::args_os());
+            Failure::new(Exit::Usage, one_line(&error.to_string())).report(format)
+        }
+    })
+}
+
+/// The definition itself, for the man page and completions.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// The form for an error about arguments that could not be parsed: JSON if that was asked for somewhere in them.
+fn format_of(args: impl Iterator<Item = std::ffi::OsString>) -> OutputFormat {
+    let mut after_output = false;
+    for arg in args {
+        if arg == "--output=json" || (after_output && arg == "json") {
+            return OutputFormat::Json;
+        }
+        after_output = arg == "--output";
+    }
+    OutputFormat::Table
+}
+
+/// clap's several lines as one: what was wrong, its tips, and the help to look at.
+fn one_line(message: &str) -> String {
+    let (what, usage) = message.split_once("\n\nUsage: ").unwrap_or((message, ""));
+    let mut line = String::new();
+    for part in what
+        .lines()
+        .map(str::trim)
+        .filter(|part| !part.is_empty() && !part.starts_with("For more information"))
+    {
+        if !line.is_empty() {
+            line.push_str(if line.ends_with(':') { " " } else { "; " });
+        }
+        line.push_str(part.strip_prefix("error: ").unwrap_or(part));
+    }
+    // The usage line names the command that the mistake is in.
+    let command: Vec<&str> = usage
+        .split_whitespace()
+        .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()))
+        .collect();
+    let command = if command.is_empty() {
+        "vyomactl".to_owned()
+    } else {
+        command.join(" ")
+    };
+    format!("{line}; see `{command} --help`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(args: &[&str]) -> String {
+        let error = Cli::try_parse_from(args).expect_err("a mistake");
+        one_line(&error.to_string())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn mistakes_are_one_line_that_names_the_help_to_read() {
+        assert_eq!(
+            mistake(&["vyomactl", "stop"]),
+            "the following required arguments were not provided: <APP>; see `vyomactl stop --help`"
+        );
+        let line = mistake(&["vyomactl", "logz"]);
+        assert!(
+            line.contains("logs") && line.ends_with("see `vyomactl --help`"),
+            "{line}"
+        );
+        let line = mistake(&["vyomactl", "logs", "--since", "5"]);
+        assert!(
+            line.contains("such as 30s") && !line.contains('\n'),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn json_is_seen_in_arguments_that_do_not_parse() {
+        let args = |words: &[&str]| {
+            format_of(
+                words
+                    .iter()
+                    .map(std::ffi::OsString::from)
+                    .collect::<Vec<_>>()
+                    .into_iter(),
+            )
+        };
+        assert_eq!(
+            args(&["vyomactl", "--output", "json", "oops"]),
+            OutputFormat::Json
+        );
+        assert_eq!(
+            args(&["vyomactl", "oops", "--output=json"]),
+            OutputFormat::Json
+        );
+        assert_eq!(args(&["vyomactl", "json"]), OutputFormat::Table);
+    }
+}

@@ -1,0 +1,241 @@
+//! How `vyomactl` ends: the one table of exit codes, and the failure that carries one of them.
+//!
+//! Help, man page and tests read [`TABLE`]; every module makes [`Failure`]s; only `main` reports one.
+
+use std::fmt::Write as _;
+use std::io;
+use std::process::ExitCode;
+
+use vyoma_capabilities::control::{ControlError, ErrorKind};
+
+use crate::cli::OutputFormat;
+use crate::output;
+
+/// Why the command ended; the number is the process's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done.
+    Ok = 0,
+    /// Something on this side failed.
+    Local = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// No app of that name.
+    NoSuchApp = 3,
+    /// Manifest or component can't be used.
+    Invalid = 4,
+    /// The bytes don't have the hash that was announced or pinned.
+    HashMismatch = 5,
+    /// A limit of the device or its profile.
+    Limit = 6,
+    /// It makes no sense in the app's present state.
+    State = 7,
+    /// The device failed.
+    Device = 8,
+    /// No connection.
+    Unreachable = 10,
+    /// The other side speaks something else.
+    Protocol = 11,
+    /// No answer in time.
+    Timeout = 12,
+    /// The device hung up before it had answered.
+    Lost = 13,
+}
+
+/// Every exit code with its name (also the `kind` of a JSON error) and its meaning. 10 and up: the conversation failed, and
+/// whether the device did what it was asked is not known.
+pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
+    (Exit::Ok, "ok", "done"),
+    (
+        Exit::Local,
+        "local",
+        "something on this side failed: a file could not be read, the output could not be written, a question was answered with no",
+    ),
+    (Exit::Usage, "usage", "the command line makes no sense"),
+    (
+        Exit::NoSuchApp,
+        "no-such-app",
+        "the device has no app of that name",
+    ),
+    (
+        Exit::Invalid,
+        "invalid",
+        "the manifest or the component can't be used",
+    ),
+    (
+        Exit::HashMismatch,
+        "hash-mismatch",
+        "the component does not have the SHA-256 that was pinned or announced",
+    ),
+    (Exit::Limit, "limit", "a limit of the device or its profile"),
+    (
+        Exit::State,
+        "state",
+        "it makes no sense in the app's present state",
+    ),
+    (
+        Exit::Device,
+        "device",
+        "the device failed: disk full, input or output error",
+    ),
+    (
+        Exit::Unreachable,
+        "unreachable",
+        "no connection to the device",
+    ),
+    (
+        Exit::Protocol,
+        "protocol",
+        "the other side speaks another version of the protocol, or garbage",
+    ),
+    (
+        Exit::Timeout,
+        "timeout",
+        "the device did not answer in time",
+    ),
+    (
+        Exit::Lost,
+        "lost",
+        "the device hung up before it had answered",
+    ),
+];
+
+/// The table as text, for `--help`.
+pub(crate) fn table_text() -> String {
+    let mut text = String::from("Exit codes:\n");
+    for (exit, _, meaning) in TABLE {
+        let _ = writeln!(text, "  {:>3}  {meaning}", *exit as u8);
+    }
+    text.push_str("  130  interrupted by Ctrl-C (as the shell shows it)");
+    text
+}
+
+/// A command that did not succeed: one line for people, and the exit code for programs.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    /// `message`: what was wrong, where, and what to do, on one line. It may quote other people's text.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+        }
+    }
+
+    /// Writing the output failed. A reader that went away (`| head`) is no failure: the end is quiet.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::quiet();
+        }
+        Self::new(
+            Exit::Local,
+            format!("cannot write the output: {error}; look at where standard output goes"),
+        )
+    }
+
+    /// Nobody reads the output any more: end without a word.
+    pub(crate) fn quiet() -> Self {
+        Self::new(Exit::Ok, "")
+    }
+
+    /// The exit code.
+    #[cfg(test)]
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What is said.
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Says it on standard error, in the form that was asked for, and gives the code to end with.
+    pub(crate) fn report(&self, format: OutputFormat) -> ExitCode {
+        let code = self.exit as u8;
+        if self.exit != Exit::Ok {
+            match format {
+                OutputFormat::Table => eprintln!("vyomactl: {}", output::clean(&self.message)),
+                OutputFormat::Json => {
+                    let error = serde_json::json!({
+                        "error": { "code": code, "kind": self.kind(), "message": self.message }
+                    });
+                    eprintln!("{}", output::harmless_json(&error.to_string()));
+                }
+            }
+        }
+        ExitCode::from(code)
+    }
+
+    fn kind(&self) -> &'static str {
+        TABLE
+            .iter()
+            .find(|(exit, ..)| *exit == self.exit)
+            .map_or("local", |(_, name, _)| name)
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        let exit = match error.kind {
+            ErrorKind::Protocol => Exit::Protocol,
+            ErrorKind::NoSuchApp => Exit::NoSuchApp,
+            ErrorKind::Invalid => Exit::Invalid,
+            ErrorKind::HashMismatch => Exit::HashMismatch,
+            ErrorKind::Limit => Exit::Limit,
+            ErrorKind::State => Exit::State,
+            ErrorKind::Device => Exit::Device,
+        };
+        Self::new(exit, error.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_names_stand_in_the_table_once_and_in_order() {
+        assert!(
+            TABLE
+                .windows(2)
+                .all(|pair| (pair[0].0 as u8) < pair[1].0 as u8)
+        );
+        let mut names: Vec<_> = TABLE.iter().map(|(_, name, _)| *name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TABLE.len());
+    }
+
+    #[test]
+    fn every_kind_of_refusal_has_its_own_code() {
+        let kinds = [
+            ErrorKind::Protocol,
+            ErrorKind::NoSuchApp,
+            ErrorKind::Invalid,
+            ErrorKind::HashMismatch,
+            ErrorKind::Limit,
+            ErrorKind::State,
+            ErrorKind::Device,
+        ];
+        let mut codes: Vec<u8> = kinds
+            .iter()
+            .map(|kind| {
+                let error = ControlError {
+                    kind: *kind,
+                    message: String::from("no"),
+                };
+                Failure::from(error).exit() as u8
+            })
+            .collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), kinds.len());
+        assert!(codes.iter().all(|code| *code > 2));
+    }
+}

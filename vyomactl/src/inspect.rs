@@ -1,0 +1,270 @@
+//! `inspect`: what a component imports and needs, and on which of the six platforms it can run, as far as that is known
+//! without a device. Nothing is run.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use vyoma_capabilities::manifest::Manifest;
+use vyoma_capabilities::profile::{self, Engine, PLATFORMS, Profile};
+use vyoma_capabilities::resolve::resolve;
+use vyoma_runtime::component::{self, ComponentInfo};
+
+use crate::exit::{Exit, Failure};
+use crate::output::{Align, Cell, Output, Style, Table, clean};
+use crate::package::{self, Found};
+use crate::units;
+
+/// KiB in a WebAssembly page.
+const PAGE_KIB: u64 = 64;
+
+/// Whether a platform runs a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verdict {
+    /// With everything that it declares.
+    Runs,
+    /// It starts, and what it declares in vain answers with an error.
+    RunsWithout,
+    /// The platform's engine is not part of this version.
+    NoEngine,
+    /// It can't start there.
+    No,
+}
+
+/// A verdict with its reasons.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Outlook {
+    platform: &'static str,
+    verdict: Verdict,
+    /// Declared, but not there.
+    without: Vec<String>,
+    /// One line for people.
+    text: String,
+}
+
+/// Everything that is shown.
+#[derive(Debug, Serialize)]
+struct Report {
+    component: String,
+    /// The manifest beside it.
+    manifest: Option<String>,
+    app: Option<String>,
+    #[serde(flatten)]
+    info: ComponentInfo,
+    /// Why no platform admits it.
+    refused: Option<String>,
+    platforms: Vec<Outlook>,
+}
+
+/// `inspect`
+pub(crate) fn inspect(path: &Path, out: &mut Output) -> Result<(), Failure> {
+    let found = Found::at(path)?;
+    let manifest = found
+        .manifest
+        .as_ref()
+        .map(|path| package::read_manifest(path).map(|(_, manifest)| (path.clone(), manifest)))
+        .transpose()?;
+    let component_path = component_path(found.component, manifest.as_ref())?;
+    let bytes = package::read_component(&component_path)?;
+    let info = component::inspect(&bytes).map_err(|error| {
+        Failure::new(
+            Exit::Invalid,
+            format!("{}: {error}", component_path.display()),
+        )
+    })?;
+    if let Some((path, manifest)) = &manifest {
+        package::check_pin(path, manifest, &component_path, &info.sha256)?;
+    }
+    let refused = component::check(&bytes)
+        .err()
+        .map(|error| error.to_string());
+    let manifest_ref = manifest.as_ref().map(|(_, manifest)| manifest);
+    let platforms = profiles()?
+        .iter()
+        .map(|(name, profile)| outlook(name, profile, &info, refused.as_deref(), manifest_ref))
+        .collect();
+    let report = Report {
+        component: component_path.display().to_string(),
+        app: manifest_ref.map(|manifest| manifest.app.name.clone()),
+        manifest: manifest
+            .as_ref()
+            .map(|(path, _)| path.display().to_string()),
+        info,
+        refused,
+        platforms,
+    };
+    if out.is_json() {
+        return out.json(&report);
+    }
+    show(&report, out)
+}
+
+/// The component that was named, or the one that the manifest means. A manifest that means another one than the component
+/// that was named says nothing about that.
+fn component_path(
+    named: Option<PathBuf>,
+    manifest: Option<&(PathBuf, Manifest)>,
+) -> Result<PathBuf, Failure> {
+    match (named, manifest) {
+        (Some(named), _) => Ok(named),
+        (None, Some((path, manifest))) => package::declared_component(path, manifest)
+            .ok_or_else(|| package::no_component(path, manifest)),
+        (None, None) => unreachable!("a path is a component or leads to a manifest"),
+    }
+}
+
+/// The six profiles as this program carries them.
+fn profiles() -> Result<Vec<(&'static str, Profile)>, Failure> {
+    PLATFORMS
+        .iter()
+        .map(|name| {
+            let text = profile::builtin(name).unwrap_or_default();
+            profile::parse(name, text)
+                .map(|profile| (*name, profile))
+                .map_err(|error| Failure::new(Exit::Local, format!("built-in profile {error}")))
+        })
+        .collect()
+}
+
+fn outlook(
+    platform: &'static str,
+    profile: &Profile,
+    info: &ComponentInfo,
+    refused: Option<&str>,
+    manifest: Option<&Manifest>,
+) -> Outlook {
+    let without: Vec<String> = manifest
+        .map(|manifest| {
+            resolve(manifest, profile)
+                .warnings
+                .iter()
+                .map(|warning| warning.capability.to_string())
+                .collect()
+        })
+        .unwrap_or_default();
+    let (verdict, text) = judge(profile, info, refused, manifest, &without);
+    Outlook {
+        platform,
+        verdict,
+        without,
+        text,
+    }
+}
+
+fn judge(
+    profile: &Profile,
+    info: &ComponentInfo,
+    refused: Option<&str>,
+    manifest: Option<&Manifest>,
+    without: &[String],
+) -> (Verdict, String) {
+    if refused.is_some() {
+        return (
+            Verdict::No,
+            "refused on every platform, see above".to_owned(),
+        );
+    }
+    let starts_with = info.memory_pages * PAGE_KIB;
+    let allowed = manifest.and_then(|manifest| manifest.resources.memory_kb);
+    if let Some(allowed) = allowed.filter(|allowed| u64::from(*allowed) < starts_with) {
+        return (
+            Verdict::No,
+            format!("starts with {starts_with} KiB of memory, but resources.memory_kb = {allowed}"),
+        );
+    }
+    let lacking = without.join(", ");
+    match profile.engine {
+        Engine::Wasmtime => {}
+        engine @ (Engine::Wamr | Engine::Wasm3) => {
+            let name = if engine == Engine::Wamr {
+                "wamr"
+            } else {
+                "wasm3"
+            };
+            let mut text = format!("engine {name}: not in this version");
+            if !without.is_empty() {
+                let _ = write!(text, " (and would run without {lacking})");
+            }
+            return (Verdict::NoEngine, text);
+        }
+    }
+    if starts_with > profile.ram_kb {
+        return (
+            Verdict::No,
+            format!(
+                "starts with {} of memory; the platform has {}",
+                units::kib(starts_with),
+                units::kib(profile.ram_kb)
+            ),
+        );
+    }
+    match (manifest, without.is_empty()) {
+        (None, _) => (
+            Verdict::Runs,
+            "runs (what it declares is not known: no vyoma.toml beside it)".to_owned(),
+        ),
+        (Some(_), true) => (Verdict::Runs, "runs".to_owned()),
+        (Some(_), false) => (Verdict::RunsWithout, format!("runs without {lacking}")),
+    }
+}
+
+fn show(report: &Report, out: &mut Output) -> Result<(), Failure> {
+    let info = &report.info;
+    let mut rows = vec![
+        ("component", report.component.clone()),
+        (
+            "manifest",
+            report
+                .manifest
+                .clone()
+                .unwrap_or_else(|| "none beside it".to_owned()),
+        ),
+        ("app", report.app.clone().unwrap_or_default()),
+        ("sha256", info.sha256.clone()),
+        ("size", format!("{} bytes", info.size)),
+        ("memory", memory(info)),
+        ("features", info.features.join(", ")),
+    ];
+    for (name, list) in [("imports", &info.imports), ("exports", &info.exports)] {
+        rows.push((name, list.first().cloned().unwrap_or_default()));
+        rows.extend(list.iter().skip(1).map(|more| ("", more.clone())));
+    }
+    let mut table = Table::new(&[("", Align::Left), ("", Align::Left)]);
+    for (name, value) in rows {
+        table.row(vec![Cell::label(name), Cell::new(value)]);
+    }
+    out.table(&table)?;
+    if let Some(refused) = &report.refused {
+        let line = out.paint(Style::Bad, &format!("refused: {}", clean(refused)));
+        out.line(&line)?;
+    }
+    out.line("")?;
+    let mut table = Table::new(&[("PLATFORM", Align::Left), ("OUTLOOK", Align::Left)]);
+    for platform in &report.platforms {
+        let style = match platform.verdict {
+            Verdict::Runs => Style::Good,
+            Verdict::RunsWithout => Style::Warn,
+            Verdict::NoEngine => Style::Dim,
+            Verdict::No => Style::Bad,
+        };
+        table.row(vec![
+            Cell::new(platform.platform),
+            Cell::styled(style, &platform.text),
+        ]);
+    }
+    out.table(&table)
+}
+
+fn memory(info: &ComponentInfo) -> String {
+    let pages = |pages: u64| format!("{pages} x 64 KiB");
+    let limit = info.memory_max_pages.map_or_else(
+        || "sets itself no limit".to_owned(),
+        |most| format!("at most {}", pages(most)),
+    );
+    let mut text = format!("starts with {}, {limit}", pages(info.memory_pages));
+    if let Some(base) = info.heap_base {
+        let _ = write!(text, "; {base} bytes of it are data and stack");
+    }
+    text
+}
