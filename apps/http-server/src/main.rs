@@ -20,7 +20,8 @@ use vyoma::ready::{self, Wait};
 
 /// Port when no argument names one; `network_port` in vyoma.toml must say the same.
 const DEFAULT_PORT: u16 = 8080;
-/// Most connections at once; further clients wait in the kernel's queue. Each has at most about 8 KiB of buffers.
+/// Most connections at once, each with at most about 6 KiB of buffers. One more ends the oldest: an honest client is
+/// served in milliseconds, so the oldest is the one that holds its place for nothing.
 const MAX_CONNECTIONS: usize = 16;
 /// Pause after a failed accept (out of descriptors, network gone), so that it doesn't become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -51,11 +52,8 @@ fn main() -> io::Result<()> {
 fn serve(listener: &TcpListener, source: &mut Source) -> io::Result<()> {
     let mut connections: Vec<Connection> = Vec::with_capacity(MAX_CONNECTIONS);
     loop {
-        let accepting = connections.len() < MAX_CONNECTIONS;
         let mut waits: Vec<Wait> = connections.iter().map(Connection::wait).collect();
-        if accepting {
-            waits.push(Wait::to_read(listener));
-        }
+        waits.push(Wait::to_read(listener));
         let now = Instant::now();
         let next_deadline = connections
             .iter()
@@ -70,9 +68,15 @@ fn serve(listener: &TcpListener, source: &mut Source) -> io::Result<()> {
             let ready = ready.next().unwrap_or(false);
             now < connection.deadline && (!ready || connection.proceed(now, source))
         });
-        if accepting && ready.next().unwrap_or(false) {
+        if ready.next().unwrap_or(false) {
             match listener.accept() {
-                Ok((stream, _)) => connections.extend(Connection::new(stream, now)),
+                Ok((stream, _)) => {
+                    if connections.len() == MAX_CONNECTIONS {
+                        // They are in the order in which they came.
+                        connections.remove(0);
+                    }
+                    connections.extend(Connection::new(stream, now));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
                     vyoma::log(format_args!("accept failed: {error}"));
