@@ -74,17 +74,28 @@ impl<'a> Source<'a> {
     fn syntax(self, error: &toml::de::Error) -> ConfigError {
         let span = error.span().unwrap_or(self.text.len()..self.text.len());
         let snippet = self.text.get(span.clone()).unwrap_or_default();
-        let found = match snippet {
-            "" if span.start >= self.text.len() => String::from("the end of the file"),
-            "" => String::from("something else"),
-            "\n" | "\r\n" => String::from("the end of the line"),
-            snippet => quoted(snippet),
-        };
-        let expected = match error.message() {
-            "duplicate key" => String::from("each key and table only once"),
-            message => format!("valid TOML ({})", escaped(message)),
+        let (found, expected) = match error.message() {
+            "duplicate key" => (
+                format!("{} a second time", quoted(snippet)),
+                String::from("each key and table only once"),
+            ),
+            // What the parser points at is often a single point; the line around it says more.
+            message => (
+                self.around(span.start),
+                format!("valid TOML ({})", escaped(message)),
+            ),
         };
         self.error(Some(span.start), String::new(), found, expected)
+    }
+
+    /// The line that an offset is on.
+    fn around(self, offset: usize) -> String {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        match self.text[start..].lines().next().map(str::trim) {
+            None | Some("") => String::from("an empty line"),
+            Some(line) => format!("the line {}", quoted(line)),
+        }
     }
 
     /// 1-based line of a byte offset.
@@ -145,7 +156,10 @@ impl<'a> Table<'a> {
             None => elsewhere
                 .iter()
                 .find(|(table, keys)| *table != self.path && keys.contains(&name))
-                .map(|(table, _)| format!("it belongs in [{table}]")),
+                .map(|(table, _)| match *table {
+                    "" => format!("it belongs outside of [{}]", self.path),
+                    table => format!("it belongs in [{table}]"),
+                }),
         };
         let found = String::from(if self.path.is_empty() {
             "an unknown table or key"

@@ -71,6 +71,7 @@ const MENU_ITEM: &[&str] = &["label", "action", "enabled", "shortcut"];
 
 /// Where a key that is in the wrong table belongs.
 const TABLES: &[(&str, &[&str])] = &[
+    ("", DOCUMENT),
     ("app", APP),
     ("capabilities", CAPABILITIES),
     ("resources", RESOURCES),
@@ -191,9 +192,12 @@ fn app_name(value: &Value<'_>) -> Result<String, ConfigError> {
         return Ok(String::from(name));
     }
     let error = value.refuse("1 to 32 characters of a-z, 0-9 and -, the first a letter");
-    let hint = RESERVED
-        .contains(&name)
-        .then(|| format!("{name} is reserved for @{name}: lines"));
+    let length = name.chars().count();
+    let hint = if RESERVED.contains(&name) {
+        Some(format!("{name} is reserved for @{name}: lines"))
+    } else {
+        (length > MAX_NAME).then(|| format!("it has {length} characters"))
+    };
     Err(ConfigError { hint, ..error })
 }
 
@@ -348,11 +352,15 @@ fn read_gpio(table: &Table<'_>) -> Result<Gpio, ConfigError> {
 }
 
 fn pin(value: &Value<'_>) -> Result<Pin, ConfigError> {
-    if value.is_text() {
+    let pin = if value.is_text() {
         value.printable(1..=32).map(Pin::Label)
     } else {
         value.number(0..=MAX_INDEX).map(Pin::Number)
-    }
+    };
+    let expected = format!(
+        "a pin's number from 0 to {MAX_INDEX} or its label of 1 to 32 printable characters"
+    );
+    pin.map_err(|error| ConfigError { expected, ..error })
 }
 
 fn read_i2c(table: &Table<'_>) -> Result<I2c, ConfigError> {

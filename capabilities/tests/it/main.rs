@@ -1,0 +1,14 @@
+//! What `vyoma-capabilities` promises, seen from outside. One binary, because linking is what takes the time.
+
+// The bodies of the fuzz targets, run here on stable with random and mutated input.
+#[path = "../../fuzz/bodies.rs"]
+mod bodies;
+mod control;
+mod lifecycle;
+mod lifecycle_simulation;
+mod lines;
+mod manifest;
+mod manifest_errors;
+mod profile;
+mod properties;
+mod resolve;
