@@ -92,6 +92,10 @@ pub enum Request {
 
 /// What the device answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one at a time, written out at once; a box would only add an allocation"
+)]
 pub enum Response {
     /// To [`Request::Hello`].
     Hello {

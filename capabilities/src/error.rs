@@ -1,5 +1,6 @@
 //! What is said about a bad manifest or profile: one line with file, place, what was found and what was expected.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
@@ -18,8 +19,9 @@ pub struct ConfigError {
     pub found: String,
     /// What was expected instead.
     pub expected: String,
-    /// What to do, when that is more than "write what was expected".
-    pub hint: Option<String>,
+    /// What to do, when that is more than "write what was expected". Boxed as text that never
+    /// grows, which also keeps a `Result` of this error small enough to hand around.
+    pub hint: Option<Box<str>>,
 }
 
 impl fmt::Display for ConfigError {

@@ -152,13 +152,13 @@ impl<'a> Table<'a> {
         };
         let name = key.get_ref().as_ref();
         let hint = match nearest(name, known) {
-            Some(near) => Some(format!("did you mean {near}?")),
+            Some(near) => Some(format!("did you mean {near}?").into_boxed_str()),
             None => elsewhere
                 .iter()
                 .find(|(table, keys)| *table != self.path && keys.contains(&name))
                 .map(|(table, _)| match *table {
-                    "" => format!("it belongs outside of [{}]", self.path),
-                    table => format!("it belongs in [{table}]"),
+                    "" => format!("it belongs outside of [{}]", self.path).into_boxed_str(),
+                    table => format!("it belongs in [{table}]").into_boxed_str(),
                 }),
         };
         let found = String::from(if self.path.is_empty() {
@@ -180,7 +180,7 @@ impl<'a> Table<'a> {
             source: self.source,
             key: self.dotted(key),
             at: value.span().start,
-            value: value.get_ref(),
+            node: value.get_ref(),
         })
     }
 
@@ -267,13 +267,13 @@ pub(crate) struct Value<'a> {
     /// Dotted key.
     key: String,
     at: usize,
-    value: &'a DeValue<'a>,
+    node: &'a DeValue<'a>,
 }
 
 impl<'a> Value<'a> {
     /// A string.
     pub(crate) fn text(&self) -> Result<&'a str, ConfigError> {
-        match self.value {
+        match self.node {
             DeValue::String(text) => Ok(text),
             _ => Err(self.refuse("a string")),
         }
@@ -288,7 +288,7 @@ impl<'a> Value<'a> {
                 length.end()
             )
         };
-        match self.value {
+        match self.node {
             DeValue::String(text)
                 if length.contains(&text.chars().count())
                     && !text.chars().any(crate::lines::is_harmful) =>
@@ -301,7 +301,7 @@ impl<'a> Value<'a> {
 
     /// `true` or `false`.
     pub(crate) fn boolean(&self) -> Result<bool, ConfigError> {
-        match self.value {
+        match self.node {
             DeValue::Boolean(value) => Ok(*value),
             _ => Err(self.refuse("true or false")),
         }
@@ -312,7 +312,7 @@ impl<'a> Value<'a> {
     where
         N: TryFrom<u64> + PartialOrd + core::fmt::Display,
     {
-        let number = match self.value {
+        let number = match self.node {
             DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix()).ok(),
             _ => None,
         };
@@ -328,7 +328,7 @@ impl<'a> Value<'a> {
 
     /// One of the `choices`; the answer is its position.
     pub(crate) fn choice(&self, choices: &[&str]) -> Result<usize, ConfigError> {
-        let text = match self.value {
+        let text = match self.node {
             DeValue::String(text) => text.as_ref(),
             _ => "",
         };
@@ -340,13 +340,14 @@ impl<'a> Value<'a> {
             .map(|choice| format!("\"{choice}\""))
             .collect();
         let error = self.refuse(&format!("one of {}", listed.join(", ")));
-        let hint = nearest(text, choices).map(|near| format!("did you mean \"{near}\"?"));
+        let hint =
+            nearest(text, choices).map(|near| format!("did you mean \"{near}\"?").into_boxed_str());
         Err(ConfigError { hint, ..error })
     }
 
     /// A table.
     pub(crate) fn table(&self) -> Result<Table<'a>, ConfigError> {
-        match self.value {
+        match self.node {
             DeValue::Table(entries) => Ok(Table {
                 source: self.source,
                 entries,
@@ -359,7 +360,7 @@ impl<'a> Value<'a> {
 
     /// An array of at most `most` values; `expected` says of what.
     pub(crate) fn array(&self, most: usize, expected: &str) -> Result<Vec<Value<'a>>, ConfigError> {
-        let DeValue::Array(items) = self.value else {
+        let DeValue::Array(items) = self.node else {
             return Err(self.refuse(&format!("an array of {expected}")));
         };
         let items: &'a DeArray<'a> = items;
@@ -373,24 +374,24 @@ impl<'a> Value<'a> {
             source: self.source,
             key: format!("{}[{index}]", self.key),
             at: item.span().start,
-            value: item.get_ref(),
+            node: item.get_ref(),
         };
         Ok(items.iter().enumerate().map(item).collect())
     }
 
     /// True for a string.
     pub(crate) fn is_text(&self) -> bool {
-        matches!(self.value, DeValue::String(_))
+        matches!(self.node, DeValue::String(_))
     }
 
     /// True for a table.
     pub(crate) fn is_table(&self) -> bool {
-        matches!(self.value, DeValue::Table(_))
+        matches!(self.node, DeValue::Table(_))
     }
 
     /// What it is, in a few words.
     pub(crate) fn describe(&self) -> String {
-        describe(self.value)
+        describe(self.node)
     }
 
     /// An error that describes the value itself.

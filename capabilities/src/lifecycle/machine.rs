@@ -156,7 +156,7 @@ impl Machine {
             // Whoever says start last wants it running.
             Phase::Stopping => self.then = Then::Again,
             Phase::Backoff | Phase::Exited | Phase::Stopped | Phase::Quarantined => {
-                self.spawn_afresh(actions)
+                self.spawn_afresh(actions);
             }
         }
     }

@@ -137,7 +137,7 @@ pub fn check_unique<'a>(
                     crate::read::escaped(first)
                 ),
                 expected: String::from("a name that no other app has"),
-                hint: Some(String::from("rename or remove one of the two")),
+                hint: Some("rename or remove one of the two".into()),
             });
         }
     }
@@ -194,9 +194,9 @@ fn app_name(value: &Value<'_>) -> Result<String, ConfigError> {
     let error = value.refuse("1 to 32 characters of a-z, 0-9 and -, the first a letter");
     let length = name.chars().count();
     let hint = if RESERVED.contains(&name) {
-        Some(format!("{name} is reserved for @{name}: lines"))
+        Some(format!("{name} is reserved for @{name}: lines").into_boxed_str())
     } else {
-        (length > MAX_NAME).then(|| format!("it has {length} characters"))
+        (length > MAX_NAME).then(|| format!("it has {length} characters").into_boxed_str())
     };
     Err(ConfigError { hint, ..error })
 }
@@ -240,7 +240,8 @@ fn sha256(value: &Value<'_>) -> Result<String, ConfigError> {
         return Ok(text.to_ascii_lowercase());
     }
     let error = value.refuse("64 hexadecimal digits");
-    let hint = (text.len() != 64).then(|| format!("it has {} characters", text.chars().count()));
+    let hint = (text.len() != 64)
+        .then(|| format!("it has {} characters", text.chars().count()).into_boxed_str());
     Err(ConfigError { hint, ..error })
 }
 

@@ -203,7 +203,7 @@ fn a_cut_line_is_handed_out_before_its_end_comes() {
     let mut splitter = LineSplitter::new();
     let mut seen = Vec::new();
     splitter.feed(&vec![b'x'; 3 * MAX_LINE], |line, cut| {
-        seen.push((line.len(), cut))
+        seen.push((line.len(), cut));
     });
     assert_eq!(seen, [(MAX_LINE, true)]);
 }

@@ -387,7 +387,8 @@ fn counts_and_sizes_are_bounded() {
         &format!("env = {{ A = \"{}\" }}\n", "x".repeat(4097)),
         "5: app.env.A: found 4097 bytes; expected at most 4096 bytes",
     );
-    let variables: String = (0..65).map(|n| format!("V{n} = \"\"\n")).collect();
+    let variables: Vec<_> = (0..65).map(|n| format!("V{n} = \"\"\n")).collect();
+    let variables = variables.concat();
     with(
         &format!("[app.env]\n{variables}"),
         "5: app.env: found 65 variables; expected at most 64 variables",

@@ -119,7 +119,7 @@ proptest! {
 
     #[test]
     fn any_key_and_value_give_one_line(key in any::<String>(), value in any::<String>()) {
-        let text = format!("[app]\n{:?} = {:?}\nname = {:?}\nversion = {:?}\nwasm = {:?}", key, value, value, value, key);
+        let text = format!("[app]\n{key:?} = {value:?}\nname = {value:?}\nversion = {value:?}\nwasm = {key:?}");
         manifest_body(text.as_bytes());
     }
 }
@@ -135,7 +135,7 @@ fn nesting_without_end_is_refused_not_followed() {
         format!("a = {{ {}a = 1 }}", "a.".repeat(30_000)),
         format!("a = {}", "[".repeat(60_000)),
         format!("a = {}", "{a=".repeat(20_000)),
-        format!("{}", "[a]\n[a.a]\n[a.a.a]\n".repeat(3_000)),
+        "[a]\n[a.a]\n[a.a.a]\n".repeat(3_000),
     ] {
         manifest_body(text.as_bytes());
         profile_body(text.as_bytes());

@@ -107,11 +107,11 @@ fn shell_is_everywhere_and_audio_where_a_display_is() {
 
 #[test]
 fn an_app_that_asks_for_all_is_warned_of_each_missing_one_once_and_keeps_the_rest() {
-    let everything: String = Capability::ALL
+    let everything: Vec<_> = Capability::ALL
         .iter()
         .map(|capability| format!("{capability} = true\n"))
         .collect();
-    let resolution = resolve(&app(&everything), &platform("mcu-minimal"));
+    let resolution = resolve(&app(&everything.concat()), &platform("mcu-minimal"));
     let warned: Vec<_> = resolution
         .warnings
         .iter()
