@@ -210,7 +210,7 @@ impl Machine {
         self.process = false;
         self.killed = false;
         actions.push(Action::Epitaph(ending.clone()));
-        match core::mem::replace(&mut self.then, Then::Policy) {
+        match self.then {
             Then::Stay => self.phase = Phase::Stopped,
             Then::Again => self.spawn_afresh(actions),
             Then::Policy => self.by_policy(&ending, healthy, actions),

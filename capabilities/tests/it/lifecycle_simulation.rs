@@ -3,7 +3,8 @@
 //! `VYOMA_SEED=n cargo test -p vyoma-capabilities simulation` replays one seed; `VYOMA_SEEDS=n` runs that many.
 
 use vyoma_capabilities::lifecycle::{
-    Action, BACKOFF_CAP_MS, Config, Ending, Event, HEALTHY_MS, Machine, Phase, QUICK_FAILURES,
+    Action, BACKOFF_CAP_MS, BACKOFF_FIRST_MS, Config, Ending, Event, HEALTHY_MS, Machine, Phase,
+    QUICK_FAILURES,
 };
 use vyoma_capabilities::manifest::RestartPolicy;
 
@@ -73,6 +74,8 @@ struct Simulation {
     /// Quick failures in a row as the world counts them.
     failures: u32,
     born: u64,
+    /// When the last run ended.
+    ended: u64,
     trace: Vec<String>,
 }
 
@@ -105,6 +108,7 @@ impl Simulation {
             endings: 0,
             failures: 0,
             born: 0,
+            ended: 0,
             trace: Vec::new(),
         }
     }
@@ -149,6 +153,9 @@ impl Simulation {
                     before != Phase::Quarantined || by_hand,
                     "a quarantined app was spawned"
                 );
+                if before == Phase::Backoff && !by_hand {
+                    assert!(self.now >= self.ended + BACKOFF_FIRST_MS, "spins");
+                }
                 self.spawns += 1;
                 if self.config.restart == RestartPolicy::Never {
                     assert!(
@@ -289,7 +296,13 @@ impl Simulation {
         };
         self.world = World::Nothing;
         self.endings += 1;
+        self.ended = self.now;
         self.send(&Event::Ended(ending));
+        if by_itself {
+            let condemned =
+                self.failures >= QUICK_FAILURES && self.config.restart != RestartPolicy::Never;
+            assert_eq!(self.machine.phase() == Phase::Quarantined, condemned);
+        }
     }
 
     fn random_ending(&mut self) -> Ending {
