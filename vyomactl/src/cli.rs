@@ -18,30 +18,33 @@ pub(crate) const DEFAULT_TARGET: &str = "unix:///run/vyoma/control.sock";
 
 /// Operate a Vyoma device: its apps, their logs, the device itself.
 #[derive(Debug, Parser)]
-#[command(name = "vyomactl", version, about, long_about = LONG_ABOUT, after_long_help = exit::table_text(),
-          disable_help_subcommand = true, propagate_version = true, max_term_width = 100)]
+#[command(name = "vyomactl", version, long_about = LONG_ABOUT, after_long_help = exit::table_text(),
+          disable_help_subcommand = true, max_term_width = 100)]
 pub(crate) struct Cli {
     /// The device: unix:///PATH, or the path of its control socket
-    #[arg(long, global = true, value_name = "TARGET", env = "VYOMA_TARGET", default_value = DEFAULT_TARGET,
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "TARGET", env = "VYOMA_TARGET", default_value = DEFAULT_TARGET,
           value_hint = clap::ValueHint::AnyPath)]
     pub(crate) target: String,
 
     /// Tables for people, or JSON for programs (streams: one document a line)
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = OutputFormat::Table)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FORMAT", value_enum, default_value_t = OutputFormat::Table)]
     pub(crate) output: OutputFormat,
 
     /// Colour in tables; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto)]
     pub(crate) color: ColorChoice,
 
     /// Longest wait for the connection and for each reply [default: 10; 60 to stop apps or the device, 300 to install]
-    #[arg(long, global = true, value_name = "SECS", value_parser = units::parse_seconds)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "SECS", value_parser = units::parse_seconds)]
     pub(crate) timeout: Option<Duration>,
 
     /// What to do
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+/// Heading of the options that every command takes.
+const GLOBAL: &str = "Options of every command";
 
 const LONG_ABOUT: &str = "\
 Operate a Vyoma device: its apps, their logs, the device itself.
@@ -104,7 +107,7 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Print the man page
     #[command(hide = true)]
-    Man(ManArgs),
+    Man,
 }
 
 /// `top`
@@ -192,14 +195,6 @@ pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
-}
-
-/// `man`
-#[derive(Debug, Args)]
-pub(crate) struct ManArgs {
-    /// The page of this command instead of the whole
-    #[arg(value_name = "COMMAND")]
-    pub(crate) command: Option<String>,
 }
 
 /// Reads the process's arguments. What is not a command to run (help, version, a mistake) is dealt with here, and the exit

@@ -50,7 +50,7 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
     (
         Exit::Local,
         "local",
-        "something on this side failed: a file could not be read, the output could not be written, a question was answered with no",
+        "failed on this side: a file, the output, or a question answered no",
     ),
     (Exit::Usage, "usage", "the command line makes no sense"),
     (
@@ -66,7 +66,7 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
     (
         Exit::HashMismatch,
         "hash-mismatch",
-        "the component does not have the SHA-256 that was pinned or announced",
+        "the component does not have the SHA-256 that was pinned or sent",
     ),
     (Exit::Limit, "limit", "a limit of the device or its profile"),
     (
@@ -87,7 +87,7 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
     (
         Exit::Protocol,
         "protocol",
-        "the other side speaks another version of the protocol, or garbage",
+        "the other side speaks another protocol version, or garbage",
     ),
     (
         Exit::Timeout,
@@ -101,13 +101,17 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
     ),
 ];
 
+/// What a shell makes of an end by Ctrl-C; the process itself has no code then.
+pub(crate) const INTERRUPTED: (u8, &str) = (130, "interrupted by Ctrl-C, as the shell shows it");
+
 /// The table as text, for `--help`.
 pub(crate) fn table_text() -> String {
     let mut text = String::from("Exit codes:\n");
     for (exit, _, meaning) in TABLE {
         let _ = writeln!(text, "  {:>3}  {meaning}", *exit as u8);
     }
-    text.push_str("  130  interrupted by Ctrl-C (as the shell shows it)");
+    let (code, meaning) = INTERRUPTED;
+    let _ = write!(text, "  {code:>3}  {meaning}");
     text
 }
 
@@ -150,7 +154,6 @@ impl Failure {
     }
 
     /// What is said.
-    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

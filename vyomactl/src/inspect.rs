@@ -65,7 +65,7 @@ pub(crate) fn inspect(path: &Path, out: &mut Output) -> Result<(), Failure> {
         .as_ref()
         .map(|path| package::read_manifest(path).map(|(_, manifest)| (path.clone(), manifest)))
         .transpose()?;
-    let component_path = component_path(found.component, manifest.as_ref())?;
+    let (component_path, manifest) = pair(found.component, manifest)?;
     let bytes = package::read_component(&component_path)?;
     let info = component::inspect(&bytes).map_err(|error| {
         Failure::new(
@@ -73,12 +73,13 @@ pub(crate) fn inspect(path: &Path, out: &mut Output) -> Result<(), Failure> {
             format!("{}: {error}", component_path.display()),
         )
     })?;
-    if let Some((path, manifest)) = &manifest {
-        package::check_pin(path, manifest, &component_path, &info.sha256)?;
-    }
+    let unpinned = manifest.as_ref().and_then(|(path, manifest)| {
+        package::check_pin(path, manifest, &component_path, &info.sha256).err()
+    });
     let refused = component::check(&bytes)
         .err()
-        .map(|error| error.to_string());
+        .map(|error| error.to_string())
+        .or(unpinned.map(|failure| failure.message().to_owned()));
     let manifest_ref = manifest.as_ref().map(|(_, manifest)| manifest);
     let platforms = profiles()?
         .iter()
@@ -101,15 +102,22 @@ pub(crate) fn inspect(path: &Path, out: &mut Output) -> Result<(), Failure> {
 }
 
 /// The component that was named, or the one that the manifest means. A manifest that means another one than the component
-/// that was named says nothing about that.
-fn component_path(
+/// that was named says nothing about that, and is left out.
+fn pair(
     named: Option<PathBuf>,
-    manifest: Option<&(PathBuf, Manifest)>,
-) -> Result<PathBuf, Failure> {
+    manifest: Option<(PathBuf, Manifest)>,
+) -> Result<(PathBuf, Option<(PathBuf, Manifest)>), Failure> {
     match (named, manifest) {
-        (Some(named), _) => Ok(named),
-        (None, Some((path, manifest))) => package::declared_component(path, manifest)
-            .ok_or_else(|| package::no_component(path, manifest)),
+        (Some(named), None) => Ok((named, None)),
+        (Some(named), Some((path, manifest))) => {
+            let same = package::same_file(&named, &path, &manifest).is_ok();
+            Ok((named, same.then_some((path, manifest))))
+        }
+        (None, Some((path, manifest))) => {
+            let component = package::declared_component(&path, &manifest)
+                .ok_or_else(|| package::no_component(&path, &manifest))?;
+            Ok((component, Some((path, manifest))))
+        }
         (None, None) => unreachable!("a path is a component or leads to a manifest"),
     }
 }
@@ -165,7 +173,7 @@ fn judge(
             "refused on every platform, see above".to_owned(),
         );
     }
-    let starts_with = info.memory_pages * PAGE_KIB;
+    let starts_with = info.memory_pages.saturating_mul(PAGE_KIB);
     let allowed = manifest.and_then(|manifest| manifest.resources.memory_kb);
     if let Some(allowed) = allowed.filter(|allowed| u64::from(*allowed) < starts_with) {
         return (
@@ -202,7 +210,7 @@ fn judge(
     match (manifest, without.is_empty()) {
         (None, _) => (
             Verdict::Runs,
-            "runs (what it declares is not known: no vyoma.toml beside it)".to_owned(),
+            "runs (what it declares is not known: no vyoma.toml beside it names it)".to_owned(),
         ),
         (Some(_), true) => (Verdict::Runs, "runs".to_owned()),
         (Some(_), false) => (Verdict::RunsWithout, format!("runs without {lacking}")),
@@ -218,7 +226,7 @@ fn show(report: &Report, out: &mut Output) -> Result<(), Failure> {
             report
                 .manifest
                 .clone()
-                .unwrap_or_else(|| "none beside it".to_owned()),
+                .unwrap_or_else(|| "none that names it beside it".to_owned()),
         ),
         ("app", report.app.clone().unwrap_or_default()),
         ("sha256", info.sha256.clone()),
@@ -257,7 +265,7 @@ fn show(report: &Report, out: &mut Output) -> Result<(), Failure> {
 }
 
 fn memory(info: &ComponentInfo) -> String {
-    let pages = |pages: u64| format!("{pages} x 64 KiB");
+    let pages = |pages: u64| units::kib(pages.saturating_mul(PAGE_KIB));
     let limit = info.memory_max_pages.map_or_else(
         || "sets itself no limit".to_owned(),
         |most| format!("at most {}", pages(most)),

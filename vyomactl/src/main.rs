@@ -66,6 +66,6 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         }
         Command::Reboot(args) => device::end(&mut connect()?, device::End::Reboot, args.yes, out),
         Command::Completions(args) => reference::completions(args.shell, out),
-        Command::Man(args) => reference::man(args.command.as_deref(), out),
+        Command::Man => reference::man(out),
     }
 }

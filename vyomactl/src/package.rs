@@ -50,10 +50,13 @@ impl Package {
             ));
         };
         let (manifest_text, manifest) = read_manifest(&manifest_path)?;
-        let declared = declared_component(&manifest_path, &manifest);
         let component_path = match found.component {
-            Some(given) => same_file(&given, declared, &manifest_path, &manifest)?,
-            None => declared.ok_or_else(|| no_component(&manifest_path, &manifest))?,
+            Some(given) => {
+                same_file(&given, &manifest_path, &manifest)?;
+                given
+            }
+            None => declared_component(&manifest_path, &manifest)
+                .ok_or_else(|| no_component(&manifest_path, &manifest))?,
         };
         let component = read_component(&component_path)?;
         let sha256 = sha256_hex(&component);
@@ -182,17 +185,17 @@ pub(crate) fn declared_component(manifest_path: &Path, manifest: &Manifest) -> O
 }
 
 /// The manifest beside a component speaks of that component, and not of another.
-fn same_file(
+pub(crate) fn same_file(
     given: &Path,
-    declared: Option<PathBuf>,
     manifest_path: &Path,
     manifest: &Manifest,
-) -> Result<PathBuf, Failure> {
+) -> Result<(), Failure> {
+    let declared = declared_component(manifest_path, manifest);
     let same = declared.is_some_and(|declared| {
         matches!((given.canonicalize(), declared.canonicalize()), (Ok(a), Ok(b)) if a == b)
     });
     if same {
-        return Ok(given.to_owned());
+        return Ok(());
     }
     Err(Failure::new(
         Exit::Invalid,

@@ -1,0 +1,178 @@
+//! `logs` and `events`: what is asked, what is shown, how they end.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use vyoma_capabilities::control::{Request, Response};
+
+use crate::device::{Device, command, event, log_line};
+
+fn logs(follow: bool) -> Request {
+    Request::Logs {
+        app: None,
+        follow,
+        since_ms: None,
+        previous: false,
+        tail: None,
+    }
+}
+
+#[test]
+fn the_options_of_logs_reach_the_device() {
+    let request = Request::Logs {
+        app: Some("hello".into()),
+        follow: false,
+        since_ms: Some(5_400_000),
+        previous: true,
+        tail: Some(20),
+    };
+    let args = [
+        "logs",
+        "hello",
+        "--since",
+        "1h30m",
+        "--previous",
+        "--tail",
+        "20",
+    ];
+    let outcome = Device::answers(request, vec![Response::Done]).run(&args);
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, ""));
+}
+
+#[test]
+fn lines_and_events_show_time_app_and_text() {
+    let answers = vec![Response::LogLine(log_line("one  two")), Response::Done];
+    let outcome = Device::answers(logs(false), answers).run(&["logs"]);
+    assert_eq!(
+        outcome.out,
+        "2023-11-14 22:13:20.123  hello         out  one  two\n"
+    );
+    let answers = vec![Response::Event(event("look out")), Response::Done];
+    let outcome = Device::answers(Request::Events { follow: false }, answers).run(&["events"]);
+    assert_eq!(
+        outcome.out,
+        "2023-11-14 22:13:20.123  hello         warning  look out\n"
+    );
+}
+
+#[test]
+fn json_streams_are_one_document_a_line() {
+    let mut answers: Vec<Response> = (0..500)
+        .map(|n| Response::LogLine(log_line(&format!("line {n}\n"))))
+        .collect();
+    answers.push(Response::Done);
+    let outcome = Device::answers(logs(false), answers).run(&["logs", "--output", "json"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    let lines: Vec<serde_json::Value> = outcome
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 500);
+    assert_eq!(lines[499]["text"], "line 499\n");
+}
+
+#[test]
+fn a_followed_stream_may_be_silent_for_longer_than_the_timeout() {
+    let device = Device::new(|connection| {
+        assert_eq!(connection.request(), Some(logs(true)));
+        std::thread::sleep(Duration::from_millis(800));
+        connection.send(&Response::LogLine(log_line("late")));
+        connection.send(&Response::Done);
+    });
+    let outcome = device.run(&["logs", "-f", "--timeout", "0.3"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(outcome.out.ends_with("late\n"));
+}
+
+#[test]
+fn a_followed_line_that_has_begun_must_arrive_in_time() {
+    let device = Device::new(|connection| {
+        connection.request();
+        connection.send_bytes(&[9, 0, 0]);
+        connection.wait_for_hang_up();
+    });
+    let outcome = device.run(&["events", "-f", "--timeout", "0.3"]);
+    assert_eq!(outcome.code, 12, "{}", outcome.err);
+}
+
+#[test]
+fn a_device_that_ends_in_a_followed_stream_is_told() {
+    let answers = vec![Response::LogLine(log_line("last"))];
+    let outcome = Device::answers(logs(true), answers).run(&["logs", "-f"]);
+    assert_eq!(outcome.code, 13);
+    assert!(outcome.out.ends_with("last\n"));
+}
+
+/// Follows until one line has been read, then does `and_then` to the process; how it ended, and what it said.
+fn followed(
+    and_then: impl FnOnce(&std::process::Child),
+    keep_reading: bool,
+) -> (std::process::ExitStatus, String) {
+    let device = Device::new(|connection| {
+        connection.request();
+        connection.send(&Response::LogLine(log_line("first")));
+        connection.wait_for_hang_up();
+    });
+    let mut child = command(&["--target", &device.target(), "logs", "-f"])
+        .spawn()
+        .unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert!(line.ends_with("first\n"));
+    let start = Instant::now();
+    let kept = keep_reading.then_some(reader);
+    and_then(&child);
+    let status = child.wait().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(3), "ended late");
+    drop(kept);
+    let mut err = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut err)
+        .unwrap();
+    device.finish();
+    (status, err)
+}
+
+#[test]
+fn following_ends_quietly_when_the_reader_goes_even_if_nothing_more_comes() {
+    let (status, err) = followed(|_| (), false);
+    assert_eq!((status.code(), err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn following_ends_quietly_on_ctrl_c() {
+    let interrupt = |child: &std::process::Child| {
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+    };
+    let (status, err) = followed(interrupt, true);
+    assert_eq!((status.signal(), err.as_str()), (Some(2), ""));
+}
+
+#[test]
+fn a_reader_that_takes_only_the_head_is_no_failure() {
+    let device = Device::new(|connection| {
+        connection.request();
+        for _ in 0..5000 {
+            connection.send(&Response::LogLine(log_line("again")));
+        }
+        connection.send(&Response::Done);
+    });
+    let mut child = command(&["--target", &device.target(), "logs"])
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    device.finish();
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(0), &b""[..])
+    );
+}
