@@ -7,7 +7,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, list
 use tempfile::TempDir;
 use vyoma_capabilities::control::{ControlError, ErrorKind, Request, Response};
 
-use crate::device::{Device, hello, outcome, run};
+use crate::device::{Connection, Device, hello, outcome, run};
 
 fn stop() -> Request {
     Request::Stop {
@@ -161,10 +161,7 @@ fn a_device_that_does_not_greet_is_12() {
 
 #[test]
 fn a_device_that_does_not_answer_is_12() {
-    times_out(
-        Device::new(|connection| connection.wait_for_hang_up()),
-        &["ps"],
-    );
+    times_out(Device::new(Connection::wait_for_hang_up), &["ps"]);
 }
 
 #[test]
