@@ -20,6 +20,7 @@ Options:
   --profile P       one of the six platforms, or a profile TOML file
   --apps DIR        a folder of apps (DIR/NAME/vyoma.toml); may be given more than once
   --store DIR       a read-only folder of compiled artefacts; may be given more than once
+  --fault LIST      fault injection for tests, as vyoma.fault= on a device
   --console         print what apps print, as a device's console does
   --version         print the version
   --help            print this
@@ -55,6 +56,8 @@ pub(crate) struct Hosted {
     pub(crate) stores: Vec<PathBuf>,
     /// Print what apps print.
     pub(crate) console: bool,
+    /// Faults to inject.
+    pub(crate) fault: Option<String>,
 }
 
 /// Reads the words after the program's name. Words after `app`, `admit` and `compile` are left to those roles.
@@ -79,10 +82,8 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
             "--hosted" => hosted = true,
             "--console" => options.console = true,
             "--state" => options.state = value(flag)?.into(),
-            "--profile" => {
-                let profile = value(flag)?;
-                options.profile = profile.into_string().map_err(|_| "--profile is not UTF-8".to_string())?;
-            }
+            "--profile" => options.profile = utf8(flag, value(flag)?)?,
+            "--fault" => options.fault = Some(utf8(flag, value(flag)?)?),
             "--apps" => options.apps.push(value(flag)?.into()),
             "--store" => options.stores.push(value(flag)?.into()),
             _ => return Err(format!("found {text:?}; expected --hosted and its options, or a role")),
@@ -104,6 +105,10 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
     Ok(Role::Hosted(options))
 }
 
+fn utf8(flag: &str, value: OsString) -> Result<String, String> {
+    value.into_string().map_err(|value| format!("{flag}: found {}; expected UTF-8", value.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +126,7 @@ mod tests {
             apps: vec!["a".into(), "b".into()],
             stores: vec!["c".into()],
             console: true,
+            fault: None,
         };
         assert_eq!(role, Role::Hosted(expected));
     }

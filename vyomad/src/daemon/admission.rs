@@ -1,0 +1,207 @@
+//! From a component file to an artefact that may run: hash here, everything else in a process of its own (`vyomad
+//! admit`), a few at a time and within a time limit. The daemon never looks into a component.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
+use vyoma_capabilities::control::MAX_COMPONENT;
+
+use super::process::{self, Role};
+use super::reaper::Status;
+use super::state::{Daemon, Mode};
+use super::{store, uids};
+use crate::roles::engine;
+use crate::spec::{AdmitReport, AdmitSpec, fd};
+
+/// Time for one admission. The largest component that anyone sends (64 MiB) takes a minute on a slow board.
+const TIME: Duration = Duration::from_secs(120);
+/// Longest report that is read.
+const REPORT_BYTES: u64 = 64 * 1024;
+/// What is hashed without letting anything else run: less than a millisecond.
+const HASH_STEP: usize = 64 * 1024;
+
+/// Why a component was not admitted.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Its bytes are others than expected.
+    HashMismatch { expected: String, found: String },
+    /// It can't run here; one line.
+    Refused(String),
+    /// The device could not do it; one line.
+    Failed(String),
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::HashMismatch { expected, found } => write!(f, "SHA-256 of the component: found {found}; expected {expected}"),
+            Self::Refused(why) | Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+/// SHA-256 of a file, read in steps so that the loop goes on meanwhile.
+pub(crate) async fn hash(daemon: &Daemon, path: &Path) -> Result<String, String> {
+    let _turn = daemon.hashing.acquire().await;
+    let named = |error: io::Error| format!("{}: {error}", path.display());
+    let mut file = File::open(path).map_err(named)?;
+    let size = file.metadata().map_err(named)?.len();
+    if size > MAX_COMPONENT {
+        return Err(format!("{}: {size} bytes; a component has at most {MAX_COMPONENT}", path.display()));
+    }
+    let mut hash = Sha256::new();
+    let mut left = MAX_COMPONENT;
+    loop {
+        let step = {
+            let mut buffer = vec![0; HASH_STEP];
+            let step = file.read(&mut buffer).map_err(named)?;
+            hash.update(&buffer[..step]);
+            step
+        };
+        left = left.saturating_sub(step as u64);
+        if step == 0 || left == 0 {
+            return Ok(hex(&hash.finalize()));
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The artefact of a component whose hash is known: from a store, or made now as far as the profile allows.
+pub(crate) async fn artefact(daemon: &Daemon, name: &str, component: &Path, sha256: &str) -> Result<(File, String), Refusal> {
+    let profile = &daemon.settings.profile;
+    // Says which engine is missing, when one is: without it no key means anything.
+    engine::runtime(profile).map_err(Refusal::Refused)?;
+    let key = engine::key(profile, sha256);
+    if let Some(artefact) = store::open(daemon, &key) {
+        return Ok((artefact, key));
+    }
+    if !profile.runtime.jit {
+        return Err(Refusal::Refused(format!(
+            "no artefact {key} came with the image, and {} makes no code on the device (runtime.jit)",
+            profile.name
+        )));
+    }
+    let _turn = daemon.admitting.acquire().await;
+    // Another app with the same component may have been first.
+    if let Some(artefact) = store::open(daemon, &key) {
+        return Ok((artefact, key));
+    }
+    let artefact = admit(daemon, name, component, Some(sha256), true).await?;
+    Ok((artefact, key))
+}
+
+/// Checks a component, and makes its artefact if `compile`. The caller has a place in `admitting`.
+pub(crate) async fn admit(
+    daemon: &Daemon,
+    name: &str,
+    component: &Path,
+    expected_sha256: Option<&str>,
+    compile: bool,
+) -> Result<File, Refusal> {
+    let failed = |error: io::Error| Refusal::Failed(format!("admission of {name}: {error}"));
+    let bytes = File::open(component).map_err(|error| Refusal::Failed(format!("{}: {error}", component.display())))?;
+    let (artefact, path) = store::create(daemon).map_err(failed)?;
+    let guard = RemoveOnDrop(&path);
+    let spec = AdmitSpec {
+        name: name.to_string(),
+        profile: daemon.settings.profile.clone(),
+        expected_sha256: expected_sha256.map(str::to_string),
+        uid: daemon.settings.root.then_some(uids::ADMIT),
+        sandbox_required: daemon.settings.mode == Mode::Pid1,
+        compile,
+    };
+    let written = artefact.try_clone().map_err(failed)?;
+    let report = run(daemon, name, &spec, bytes.into(), written.into()).await?;
+    match report {
+        AdmitReport::Admitted { sha256, artefact_key, .. } => {
+            if expected_sha256.is_some_and(|expected| expected != sha256) {
+                return Err(Refusal::Failed(format!("admission of {name} is about other bytes: {sha256}")));
+            }
+            if compile && daemon.settings.profile.runtime.cache_compiled {
+                // The key is ours, not the process's word.
+                let key = engine::key(&daemon.settings.profile, &sha256);
+                if key != artefact_key {
+                    return Err(Refusal::Failed(format!("admission of {name}: found artefact key {artefact_key}; expected {key}")));
+                }
+                store::keep(daemon, &path, &key).map_err(failed)?;
+            }
+            // Anew and for reading only: an app must not be able to write to what it runs.
+            let read_only = File::open(format!("/proc/self/fd/{}", artefact.as_raw_fd())).map_err(failed)?;
+            drop(guard);
+            Ok(read_only)
+        }
+        AdmitReport::HashMismatch { expected, found } => Err(Refusal::HashMismatch { expected, found }),
+        AdmitReport::Refused(why) => Err(Refusal::Refused(why)),
+    }
+}
+
+async fn run(daemon: &Daemon, name: &str, spec: &AdmitSpec, component: OwnedFd, artefact: OwnedFd) -> Result<AdmitReport, Refusal> {
+    let failed = |error: io::Error| Refusal::Failed(format!("admission of {name}: {error}"));
+    let (ours, theirs) = process::control(spec).map_err(failed)?;
+    let (mut words, stderr) = process::pipe().map_err(failed)?;
+    let cgroup = match &daemon.cgroups {
+        Some(groups) => Some(groups.admit().map_err(Refusal::Failed)?),
+        None => None,
+    };
+    let role = Role {
+        role: "admit",
+        name,
+        stdio: [Stdio::null(), Stdio::null(), stderr.into()],
+        descriptors: vec![(theirs, fd::CONTROL), (component, fd::CODE), (artefact, fd::SHARED)],
+        cgroup,
+    };
+    let mut process = process::start(&daemon.binary, &daemon.reaper, role).map_err(failed)?;
+    let mut socket = tokio::net::UnixStream::from_std(ours).map_err(failed)?;
+    let mut json = Vec::new();
+    let both = async {
+        (&mut socket).take(REPORT_BYTES).read_to_end(&mut json).await?;
+        Ok::<Status, io::Error>(process.wait().await)
+    };
+    let Ok(status) = tokio::time::timeout(TIME, both).await else {
+        return Err(Refusal::Refused(format!("admission took longer than {} s", TIME.as_secs())));
+    };
+    let status = status.map_err(failed)?;
+    serde_json::from_slice(&json).map_err(|_| {
+        let end = match status {
+            Status::Code(code) => format!("exit code {code}"),
+            Status::Signal(signal) => format!("signal {signal}"),
+        };
+        Refusal::Refused(format!("the engine failed on it ({end}){}", last_words(&mut words)))
+    })
+}
+
+/// What the process said last on stderr, on one line.
+fn last_words(pipe: &mut OwnedFd) -> String {
+    let mut bytes = vec![0; 4096];
+    // The writer is gone; should it have left the pipe to someone else, that one is not waited for.
+    let _ = fcntl(&*pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+    let count = nix::unistd::read(&*pipe, &mut bytes).unwrap_or(0);
+    let text = String::from_utf8_lossy(&bytes[..count]);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.is_empty() { words } else { format!(": {}", &words[..words.floor_char_boundary(500)]) }
+}
+
+struct RemoveOnDrop<'a>(&'a Path);
+
+impl Drop for RemoveOnDrop<'_> {
+    fn drop(&mut self) {
+        // Already in its place under its key: then nothing has this name any more.
+        let _ = std::fs::remove_file(self.0);
+    }
+}

@@ -1,0 +1,187 @@
+//! One connection: frames in, frames out, one request at a time.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use vyoma_capabilities::control::{
+    ControlError, ErrorKind, FRAME_HEADER, FrameKind, PROTOCOL, Request, Response, decode_header, encode_header,
+};
+
+use super::{status, stream};
+use crate::daemon::install;
+use crate::daemon::operate::{self, refuse};
+use crate::daemon::state::Shared;
+use crate::init::power::PowerAction;
+
+/// For a frame to arrive whole once begun, and for one to be taken by the client.
+const FRAME_TIME: Duration = Duration::from_secs(10);
+
+/// A client.
+pub(crate) struct Connection {
+    stream: UnixStream,
+}
+
+/// Why the connection is over.
+#[derive(Debug)]
+pub(crate) enum Closed {
+    /// The client hung up, or is too slow.
+    Gone,
+    /// It sent what can't be followed; it is told, then the connection ends.
+    Refused(ControlError),
+}
+
+impl From<io::Error> for Closed {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+/// Serves one client to its end.
+pub(crate) async fn serve(daemon: &Shared, stream: UnixStream) -> Result<(), Closed> {
+    let mut connection = Connection { stream };
+    match requests(daemon, &mut connection).await {
+        Err(Closed::Refused(error)) => connection.send(&Response::Error(error)).await,
+        other => other,
+    }
+}
+
+async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Closed> {
+    connection.hello(daemon).await?;
+    loop {
+        let request = connection.request().await?;
+        let response = match request {
+            Request::Hello { .. } => return Err(Closed::Refused(refuse(ErrorKind::Protocol, "found a second Hello; expected a request"))),
+            Request::Ps => Response::Apps(status::apps(daemon).await),
+            Request::Info => Response::Info(status::device(daemon).await),
+            Request::Logs { app, follow, since_ms, previous, tail } => {
+                let wanted = stream::Wanted { app, follow, since_ms, previous, tail };
+                match stream::logs(daemon, connection, wanted).await? {
+                    Ok(()) => Response::Done,
+                    Err(error) => Response::Error(error),
+                }
+            }
+            Request::Events { follow } => {
+                stream::events(daemon, connection, follow).await?;
+                Response::Done
+            }
+            Request::Install { manifest, component_size, sha256 } => {
+                match install::install(daemon, connection, &manifest, component_size, &sha256).await? {
+                    Ok(installed) => installed,
+                    Err(error) => Response::Error(error),
+                }
+            }
+            Request::Remove { app, keep_data } => done(operate::remove(daemon, &app, keep_data).await),
+            Request::Start { app } => done(operate::start(daemon, &app)),
+            Request::Stop { app } => done(operate::stop(daemon, &app).await),
+            Request::Restart { app } => done(operate::restart(daemon, &app)),
+            // Answered first: afterwards there may be nobody to answer.
+            Request::Shutdown => {
+                connection.send(&Response::Done).await?;
+                daemon.end(PowerAction::PowerOff);
+                continue;
+            }
+            Request::Reboot => {
+                connection.send(&Response::Done).await?;
+                daemon.end(PowerAction::Reboot);
+                continue;
+            }
+        };
+        connection.send(&response).await?;
+    }
+}
+
+fn done(outcome: Result<(), ControlError>) -> Response {
+    outcome.map_or_else(Response::Error, |()| Response::Done)
+}
+
+impl Connection {
+    async fn hello(&mut self, daemon: &Shared) -> Result<(), Closed> {
+        match self.request().await? {
+            Request::Hello { protocol } if protocol == PROTOCOL => {
+                let platform = daemon.settings.profile.name.clone();
+                let version = env!("CARGO_PKG_VERSION").to_string();
+                self.send(&Response::Hello { protocol: PROTOCOL, version, platform }).await
+            }
+            Request::Hello { protocol } => {
+                let message = format!("protocol: found {protocol}; expected {PROTOCOL}; use the vyomactl that belongs to this device");
+                Err(Closed::Refused(refuse(ErrorKind::Protocol, message)))
+            }
+            _ => Err(Closed::Refused(refuse(ErrorKind::Protocol, "found a request; expected Hello first"))),
+        }
+    }
+
+    async fn request(&mut self) -> Result<Request, Closed> {
+        let (kind, body) = self.frame().await?;
+        if kind != FrameKind::Json {
+            return Err(Closed::Refused(refuse(ErrorKind::Protocol, "found a frame of bytes; expected a JSON request")));
+        }
+        serde_json::from_slice(&body).map_err(|error| {
+            Closed::Refused(refuse(ErrorKind::Protocol, format!("a request that makes no sense: {error}")))
+        })
+    }
+
+    /// The next frame. An idle connection may stay; a frame that has begun has to arrive in time.
+    pub(crate) async fn frame(&mut self) -> Result<(FrameKind, Vec<u8>), Closed> {
+        let mut header = [0; FRAME_HEADER];
+        self.stream.read_exact(&mut header[..1]).await?;
+        self.rest(header).await
+    }
+
+    /// The next frame of an upload, which has to keep coming.
+    pub(crate) async fn upload(&mut self) -> Result<Vec<u8>, Closed> {
+        let mut header = [0; FRAME_HEADER];
+        let first = timeout(FRAME_TIME, self.stream.read_exact(&mut header[..1])).await;
+        let stalled = || refuse(ErrorKind::Protocol, format!("the upload stalled for {} s", FRAME_TIME.as_secs()));
+        first.map_err(|_| Closed::Refused(stalled()))??;
+        match self.rest(header).await? {
+            (FrameKind::Bytes, body) => Ok(body),
+            (FrameKind::Json, _) => Err(Closed::Refused(refuse(ErrorKind::Protocol, "found a message; expected the component's bytes"))),
+        }
+    }
+
+    async fn rest(&mut self, mut header: [u8; FRAME_HEADER]) -> Result<(FrameKind, Vec<u8>), Closed> {
+        let reading = async {
+            self.stream.read_exact(&mut header[1..]).await?;
+            let (kind, length) = decode_header(header).map_err(Closed::Refused)?;
+            // Grows with what arrives, not with what was announced.
+            let mut body = Vec::new();
+            (&mut self.stream).take(length as u64).read_to_end(&mut body).await?;
+            if body.len() == length { Ok((kind, body)) } else { Err(Closed::Gone) }
+        };
+        match timeout(FRAME_TIME, reading).await {
+            Ok(frame) => frame,
+            Err(_) => {
+                let message = format!("a frame did not arrive within {} s", FRAME_TIME.as_secs());
+                Err(Closed::Refused(refuse(ErrorKind::Protocol, message)))
+            }
+        }
+    }
+
+    /// Sends a message; a client that does not take it in time is dropped.
+    pub(crate) async fn send(&mut self, response: &Response) -> Result<(), Closed> {
+        let mut json = serde_json::to_vec(response).map_err(io::Error::other)?;
+        let header = match encode_header(FrameKind::Json, json.len()) {
+            Some(header) => header,
+            None => {
+                let error = refuse(ErrorKind::Limit, format!("the answer has {} bytes, more than a frame holds", json.len()));
+                json = serde_json::to_vec(&Response::Error(error)).map_err(io::Error::other)?;
+                encode_header(FrameKind::Json, json.len()).ok_or(Closed::Gone)?
+            }
+        };
+        let writing = async {
+            self.stream.write_all(&header).await?;
+            self.stream.write_all(&json).await
+        };
+        timeout(FRAME_TIME, writing).await.map_err(|_| Closed::Gone)??;
+        Ok(())
+    }
+
+    /// Waits until the client hangs up or sends something: either ends a stream.
+    pub(crate) async fn client_stirs(&self) {
+        // An error is an end, too.
+        let _ = self.stream.readable().await;
+    }
+}
