@@ -15,8 +15,8 @@ use crate::error::ConfigError;
 
 /// Most characters of the file that are repeated in an error: enough to recognise the place.
 const MAX_QUOTE: usize = 60;
-/// Most parts of one dotted key. Ours have at most three; the parser turns each part into a nested table, and
-/// dropping tens of thousands of those overflows the stack.
+/// Most parts of one dotted key. Ours have at most three. The bound is ours because each part becomes a table in a
+/// table, and how deep a stack may get (a microcontroller's too) should not hang on the parser's own limits.
 const MAX_KEY_PARTS: usize = 16;
 
 /// The text being read and the name of its file.

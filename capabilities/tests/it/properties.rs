@@ -124,8 +124,7 @@ proptest! {
     }
 }
 
-/// The parser turns each part of a dotted key into a table in a table; dropping tens of thousands of them would
-/// overflow the stack of the daemon.
+/// Nesting as deep as a manifest's size allows is an error like any other, whatever the stack.
 #[test]
 fn nesting_without_end_is_refused_not_followed() {
     for text in [
