@@ -136,20 +136,10 @@ const INTERFACES: &[&str] = &[
 pub fn inspect(bytes: &[u8]) -> Result<ComponentInfo, EngineError> {
     shape(bytes)?;
     validate(bytes, WasmFeatures::all()).map_err(|error| malformed(&error))?;
-    let mut info = ComponentInfo {
-        sha256: sha256_hex(bytes),
-        size: bytes.len() as u64,
-        imports: Vec::new(),
-        exports: Vec::new(),
-        core_modules: 0,
-        memory_pages: 0,
-        memory_max_pages: None,
-        heap_base: None,
-        features: used_features(bytes)
-            .map(|(_, name)| name.to_owned())
-            .collect(),
-    };
-    read(bytes, &mut info).map_err(|error| malformed(&error))?;
+    let mut info = read(bytes)?;
+    info.features = used_features(bytes)
+        .map(|(_, name)| name.to_owned())
+        .collect();
     Ok(info)
 }
 
@@ -163,7 +153,7 @@ pub fn check(bytes: &[u8]) -> Result<(), EngineError> {
             Ok(()) => unadmitted(bytes, &error),
         });
     }
-    let info = inspect(bytes)?;
+    let info = read(bytes)?;
     for import in &info.imports {
         let known = import
             .split_once('@')
@@ -258,7 +248,27 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn read(bytes: &[u8], info: &mut ComponentInfo) -> Result<(), wasmparser::BinaryReaderError> {
+/// Everything but the features.
+fn read(bytes: &[u8]) -> Result<ComponentInfo, EngineError> {
+    let mut info = ComponentInfo {
+        sha256: sha256_hex(bytes),
+        size: bytes.len() as u64,
+        imports: Vec::new(),
+        exports: Vec::new(),
+        core_modules: 0,
+        memory_pages: 0,
+        memory_max_pages: None,
+        heap_base: None,
+        features: Vec::new(),
+    };
+    read_sections(bytes, &mut info).map_err(|error| malformed(&error))?;
+    Ok(info)
+}
+
+fn read_sections(
+    bytes: &[u8],
+    info: &mut ComponentInfo,
+) -> Result<(), wasmparser::BinaryReaderError> {
     // Components still open around the one being read: only the outermost one's imports and exports are the app's.
     let mut depth = 0_u32;
     let mut in_module = false;

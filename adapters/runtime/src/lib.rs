@@ -5,6 +5,8 @@
 //! or the store: `vyomad app` and `vyomad admit` call it, inside their sandbox.
 
 pub mod component;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod trap;
 
 use std::fs::File;

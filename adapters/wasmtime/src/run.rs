@@ -14,6 +14,9 @@ use crate::{engine_error, one_line};
 /// Threads for name look-up, which the C library only does blocking. Without the `network` grant none is ever made.
 const LOOKUP_THREADS: usize = 2;
 
+/// Bytes of a page of linear memory; other sizes are not admitted.
+const PAGE: u64 = 65536;
+
 struct Loaded {
     runtime: Runtime,
     store: Store<Host>,
@@ -59,7 +62,7 @@ pub(crate) fn prepare(
 
 /// Bytes of the largest memory at start.
 fn first_memory(component: &Component) -> Option<u64> {
-    component.resources_required()?.max_initial_memory_size
+    Some(component.resources_required()?.max_initial_memory_size? * PAGE)
 }
 
 impl Instance for Loaded {
@@ -69,8 +72,10 @@ impl Instance for Loaded {
             mut store,
             command,
         } = *self;
+        let mut started = false;
         let outcome = runtime.block_on(async {
             let command = command.instantiate_async(&mut store).await?;
+            started = true;
             command.wasi_cli_run().call_run(&mut store).await
         });
         // A name look-up that is still under way must not hold up the end.
@@ -78,12 +83,12 @@ impl Instance for Loaded {
         match outcome {
             Ok(Ok(())) => Ending::Exited(0),
             Ok(Err(())) => Ending::Exited(1),
-            Err(error) => ending(&error, store.data().limits.refused()),
+            Err(error) => ending(&error, started, store.data().limits.refused()),
         }
     }
 }
 
-fn ending(error: &Error, memory_refused: bool) -> Ending {
+fn ending(error: &Error, started: bool, memory_refused: bool) -> Ending {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         // WASI 0.2 passes a byte; what doesn't fit can only come from a future interface and is a failure.
         return Ending::Exited(u8::try_from(exit.0).unwrap_or(1));
@@ -92,6 +97,8 @@ fn ending(error: &Error, memory_refused: bool) -> Ending {
         // A program that is refused memory and can't go on aborts, which is `unreachable` in wasm.
         Some(Trap::UnreachableCodeReached) if memory_refused => Ending::OutOfMemory,
         Some(trap) => Ending::Trapped(words(*trap)),
+        // Instances and memories could not be made: no instruction of the guest was executed.
+        None if !started => Ending::NotStarted(one_line(error)),
         None => Ending::Trapped(format!("host: {}", one_line(error))),
     }
 }

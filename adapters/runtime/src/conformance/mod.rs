@@ -1,0 +1,254 @@
+//! What every adapter has to do alike: the suite that each runs as its test.
+//!
+//! An app owns the descriptors 0, 1 and 2 of its process, so each case runs in a child: the test binary starts itself.
+//! An adapter's test is one line, `vyoma_runtime::conformance::main(&adapter)`, with `harness = false`. A word as argument
+//! runs the cases that contain it.
+
+mod cases;
+mod guest;
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use vyoma_capabilities::lifecycle::Ending;
+use vyoma_capabilities::profile::OptimizationLevel;
+use vyoma_capabilities::resolve::Grants;
+
+use crate::{Activity, RunConfig, WasmRuntime};
+
+/// First argument of a child.
+const CHILD: &str = "--conformance-child";
+
+/// One run and what must come of it.
+struct Run {
+    name: &'static str,
+    /// See [`guest::command`].
+    body: &'static str,
+    grants: Grants,
+    args: &'static [&'static str],
+    env: &'static [(&'static str, &'static str)],
+    stdin: &'static [u8],
+    memory_bytes: Option<u64>,
+    /// Checks what came out.
+    expect: fn(&Outcome) -> bool,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+struct Outcome {
+    /// How the guest ended, as the child saw it.
+    ending: String,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    /// Host calls that began, and begun ones that had not ended when the guest had.
+    calls: u64,
+    open_calls: i64,
+}
+
+impl Outcome {
+    fn ended(&self, ending: &Ending) -> bool {
+        self.ending == format!("{ending:?}")
+    }
+}
+
+/// A component that must not be admitted, and the words that the error must hold.
+struct Refusal {
+    name: &'static str,
+    bytes: fn() -> Result<Vec<u8>, String>,
+    words: &'static [&'static str],
+}
+
+/// Runs the suite, or the one case that a parent asks for.
+pub fn main(runtime: &dyn WasmRuntime) -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let result = match args.first().map(String::as_str) {
+        Some(CHILD) => child(runtime, &args[1..]),
+        _ => parent(
+            runtime,
+            args.iter()
+                .find(|arg| !arg.starts_with('-'))
+                .map_or("", String::as_str),
+        ),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parent(runtime: &dyn WasmRuntime, filter: &str) -> Result<(), String> {
+    let mut failed = Vec::new();
+    let mut count = 0;
+    let mut note = |name: &'static str, result: Result<(), String>| {
+        count += 1;
+        match result {
+            Ok(()) => eprintln!("test {name} ... ok"),
+            Err(why) => {
+                eprintln!("test {name} ... FAILED\n    {why}");
+                failed.push(name);
+            }
+        }
+    };
+    for refusal in cases::refusals()
+        .iter()
+        .filter(|case| case.name.contains(filter))
+    {
+        note(refusal.name, refuse(runtime, refusal));
+    }
+    for (index, run) in cases::runs()
+        .iter()
+        .enumerate()
+        .filter(|(_, case)| case.name.contains(filter))
+    {
+        note(run.name, one(runtime, index, run));
+    }
+    if failed.is_empty() {
+        eprintln!(
+            "{count} cases of the conformance suite passed on {} {}",
+            runtime.name(),
+            runtime.version()
+        );
+        return Ok(());
+    }
+    Err(format!(
+        "{} of {count} cases failed: {}",
+        failed.len(),
+        failed.join(", ")
+    ))
+}
+
+fn refuse(runtime: &dyn WasmRuntime, case: &Refusal) -> Result<(), String> {
+    match runtime.validate(&(case.bytes)()?) {
+        Ok(()) => Err("it was admitted".to_owned()),
+        Err(error) => {
+            let text = error.to_string();
+            match case.words.iter().find(|word| !text.contains(**word)) {
+                _ if text.contains('\n') => Err(format!("more than one line: {text:?}")),
+                Some(word) => Err(format!("expected `{word}` in: {text}")),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+fn one(runtime: &dyn WasmRuntime, index: usize, case: &Run) -> Result<(), String> {
+    let component = guest::command(case.body)?;
+    runtime
+        .validate(&component)
+        .map_err(|error| error.to_string())?;
+    let artefact = runtime
+        .compile(&component, OptimizationLevel::Speed)
+        .map_err(|error| error.to_string())?;
+    let folder =
+        std::env::temp_dir().join(format!("vyoma-conformance-{}-{index}", std::process::id()));
+    std::fs::create_dir_all(folder.join("data"))
+        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    let outcome = start(index, case, &artefact, &folder);
+    std::fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let outcome = outcome.map_err(|error| error.to_string())?;
+    if (case.expect)(&outcome) {
+        return Ok(());
+    }
+    let head = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
+    Err(format!(
+        "{}; {} bytes of stdout {:?}, stderr {:?}; {} host calls, {} open",
+        outcome.ending,
+        outcome.stdout.len(),
+        head(&outcome.stdout),
+        head(&outcome.stderr),
+        outcome.calls,
+        outcome.open_calls
+    ))
+}
+
+fn start(index: usize, case: &Run, artefact: &[u8], folder: &Path) -> std::io::Result<Outcome> {
+    std::fs::write(folder.join("artefact"), artefact)?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .args([CHILD, &index.to_string()])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // The guest may end without having read everything; that shows in its ending, not here.
+    let (mut stdin, input) = (child.stdin.take().expect("piped"), case.stdin);
+    let feeder = std::thread::spawn(move || {
+        let _ = stdin.write_all(input);
+    });
+    let output = child.wait_with_output()?;
+    feeder.join().expect("the feeder does not panic");
+    let report = std::fs::read_to_string(folder.join("ending"))
+        .unwrap_or_else(|_| format!("no report; {}\n0\n0", output.status));
+    let mut lines = report.lines();
+    Ok(Outcome {
+        ending: lines.next().unwrap_or_default().to_owned(),
+        stdout: output.stdout,
+        stderr: output.stderr,
+        calls: lines.next().and_then(|line| line.parse().ok()).unwrap_or(0),
+        open_calls: lines.next().and_then(|line| line.parse().ok()).unwrap_or(0),
+    })
+}
+
+/// Counts host calls.
+#[derive(Default)]
+struct Counter {
+    begun: AtomicU64,
+    open: AtomicI64,
+}
+
+impl Activity for Counter {
+    fn enter(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn leave(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn child(runtime: &dyn WasmRuntime, args: &[String]) -> Result<(), String> {
+    let [index, folder] = args else {
+        return Err(format!("{CHILD} takes a number and a folder"));
+    };
+    let index: usize = index.parse().map_err(|error| format!("{index}: {error}"))?;
+    let folder = Path::new(folder);
+    let case = &cases::runs()[index];
+    let open =
+        |name: &str| File::open(folder.join(name)).map_err(|error| format!("{name}: {error}"));
+    let counter = Arc::new(Counter::default());
+    let config = RunConfig {
+        name: "app".to_owned(),
+        args: case.args.iter().map(|&arg| arg.to_owned()).collect(),
+        env: case
+            .env
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        grants: case.grants.clone(),
+        memory_bytes: case.memory_bytes,
+        data: if case.grants.filesystem {
+            Some(open("data")?)
+        } else {
+            None
+        },
+        activity: Arc::<Counter>::clone(&counter),
+    };
+    let ending = match runtime.load(open("artefact")?, config) {
+        Ok(instance) => instance.run(),
+        Err(error) => Ending::NotStarted(error.to_string()),
+    };
+    let report = format!(
+        "{ending:?}\n{}\n{}\n",
+        counter.begun.load(Ordering::Relaxed),
+        counter.open.load(Ordering::Relaxed)
+    );
+    std::fs::write(folder.join("ending"), report).map_err(|error| error.to_string())
+}
