@@ -15,6 +15,8 @@ use std::os::unix::fs::OpenOptionsExt;
 const CAPACITY: usize = 64 * 1024;
 /// Longest line: one app must not push everything else out of the buffer at once.
 const MAX_LINE: usize = 16 * 1024;
+/// Room kept for the line that says how many were lost.
+const MAX_MARKER: usize = 80;
 
 /// Where lines go.
 enum Sink {
@@ -29,12 +31,14 @@ enum Sink {
 /// The console and the lines that wait for it.
 pub(crate) struct Console {
     sink: Sink,
+    /// The line that is being written; it is not dropped any more.
+    current: Vec<u8>,
+    /// Bytes of `current` that are out.
+    begun: usize,
     /// Lines with their `\n`, oldest first.
     waiting: VecDeque<Vec<u8>>,
     /// Bytes in `waiting`.
     bytes: usize,
-    /// Bytes of the first waiting line that are already out; that line is not dropped any more.
-    begun: usize,
     /// Lines dropped since the last "lines lost" line.
     lost: u64,
 }
@@ -58,7 +62,7 @@ impl Console {
     }
 
     fn with(sink: Sink) -> Self {
-        Self { sink, waiting: VecDeque::new(), bytes: 0, begun: 0, lost: 0 }
+        Self { sink, current: Vec::new(), begun: 0, waiting: VecDeque::new(), bytes: 0, lost: 0 }
     }
 
     /// Queues one line, without its end, and writes what the console takes now. Never blocks.
@@ -70,10 +74,8 @@ impl Console {
         let mut bytes = Vec::with_capacity(text.len() + 1);
         bytes.extend_from_slice(text);
         bytes.push(b'\n');
-        while self.bytes + bytes.len() > CAPACITY {
-            // A line that is half out is finished first: otherwise two lines would run together.
-            let oldest = usize::from(self.begun > 0);
-            let Some(dropped) = self.waiting.remove(oldest) else { break };
+        while self.bytes + self.current.len() + bytes.len() + MAX_MARKER > CAPACITY {
+            let Some(dropped) = self.waiting.pop_front() else { break };
             self.bytes -= dropped.len();
             self.lost += 1;
         }
@@ -86,34 +88,38 @@ impl Console {
     /// [`Console::raw_fd`] is writable, or from time to time.
     pub(crate) fn flush_some(&mut self) -> bool {
         loop {
-            if self.begun == 0 && self.lost > 0 {
-                let note = format!("... {} lines lost: the console was too slow\n", self.lost).into_bytes();
-                self.bytes += note.len();
-                self.waiting.push_front(note);
-                self.lost = 0;
+            if self.begun == self.current.len() && !self.next_line() {
+                return true;
             }
-            let Some(line) = self.waiting.front() else { return true };
-            match self.sink.write(&line[self.begun..]) {
-                Ok(written) if written > 0 => {
-                    self.begun += written;
-                    if self.begun == line.len() {
-                        self.bytes -= line.len();
-                        self.begun = 0;
-                        self.waiting.pop_front();
-                    }
-                }
+            match self.sink.write(&self.current[self.begun..]) {
+                Ok(written) if written > 0 => self.begun += written,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Not now.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Ok(_) => return false,
                 // Not any more: nobody will read these lines, the logs have them.
                 Err(_) => {
+                    self.current.clear();
                     self.waiting.clear();
                     (self.bytes, self.begun, self.lost) = (0, 0, 0);
                     return true;
                 }
             }
         }
+    }
+
+    /// Takes up the next line, with a word before it when lines before it were dropped; false: there is none.
+    fn next_line(&mut self) -> bool {
+        self.begun = 0;
+        self.current = if self.lost > 0 {
+            let lost = std::mem::take(&mut self.lost);
+            format!("... {lost} lines lost: the console was too slow\n").into_bytes()
+        } else {
+            let line = self.waiting.pop_front().unwrap_or_default();
+            self.bytes -= line.len();
+            line
+        };
+        !self.current.is_empty()
     }
 
     /// The descriptor to poll for writability while [`Console::flush_some`] says false.
@@ -181,7 +187,7 @@ mod tests {
             console.write_line(&format!("line {n}"));
         }
         assert!(start.elapsed() < Duration::from_secs(20));
-        assert!(console.bytes <= CAPACITY, "{}", console.bytes);
+        assert!(console.bytes + console.current.len() <= CAPACITY, "{}", console.bytes);
         // Then someone reads: a marker stands exactly where lines are missing, and the newest line is there.
         let mut text = String::new();
         loop {

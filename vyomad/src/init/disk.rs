@@ -21,6 +21,10 @@ use super::{DataKind, Note};
 pub(super) const DATA: &str = "/data";
 /// Most devices that are looked at; a bus gone mad must not hold up the boot.
 const MAX_DEVICES: usize = 64;
+/// Entries of the root folder that are looked at before a disk is trusted.
+const MAX_ENTRIES: usize = 64;
+/// data=ordered: after a power cut a file holds its own bytes, never another file's old ones.
+const OPTIONS: &str = "data=ordered,errors=remount-ro";
 const FLAGS: MsFlags = MsFlags::MS_NOSUID
     .union(MsFlags::MS_NODEV)
     .union(MsFlags::MS_NOEXEC)
@@ -67,11 +71,13 @@ fn mount_labelled(label: &str, notes: &mut Vec<Note>) -> Result<(), String> {
     let mut mounted_one = false;
     for disk in &disks {
         let name = disk.path.display();
-        if disk.content == (Content::Ext4 { label: label.to_owned() }) {
+        if let Content::Ext4 { label: found, clean } = &disk.content
+            && found == label
+        {
             if mounted_one {
                 notes.push(Note::warning(format!("{name} is labelled `{label}` too and is not used: remove or relabel it")));
             } else {
-                match mount_sound(&disk.path) {
+                match mount_sound(&disk.path, *clean) {
                     Ok(()) => {
                         mounted_one = true;
                         notes.push(mounted_note(&disk.path));
@@ -102,7 +108,7 @@ fn describe(disk: &Disk, label: &str) -> Note {
             None => report(disk, "data that is not recognised", &format),
         },
         Content::Other(name) => report(disk, name, &format),
-        Content::Ext4 { label: other } => {
+        Content::Ext4 { label: other, .. } => {
             report(disk, &format!("an ext4 file system labelled `{other}`, not `{label}`"), &format!("name it on the kernel command line: vyoma.data={other}, or {format}"))
         }
         Content::DamagedExt4 { label: found, why } => {
@@ -177,19 +183,27 @@ fn label_in_copy(path: &Path) -> Option<String> {
 }
 
 /// Mounts a device for writing once it has passed a mount that writes nothing.
-fn mount_sound(device: &Path) -> Result<(), String> {
+fn mount_sound(device: &Path, clean: bool) -> Result<(), String> {
     // With the lock on the device itself, nothing that the kernel does on a damaged file system reaches the disk. A
     // device that fails keeps the lock until the next boot.
     lock(device, true).map_err(|error| format!("can't be locked for a look at it: {error}"))?;
     let probe = FLAGS | MsFlags::MS_RDONLY;
-    mount(Some(device), DATA, Some("ext4"), probe, Some("noload")).map_err(|error| format!("it can't be mounted: {error}"))?;
-    let readable = fs::read_dir(DATA).and_then(|entries| entries.take(MAX_DEVICES).try_for_each(|entry| entry?.metadata().map(drop)));
-    umount2(DATA, MntFlags::empty()).map_err(|error| format!("it can't be unmounted after a look at it: {error}"))?;
-    readable.map_err(|error| format!("its root folder can't be read: {error}"))?;
+    // A journal that holds something can't be replayed now, so it is passed over, and the look is only a look.
+    let options = if clean { OPTIONS } else { "noload" };
+    mount(Some(device), DATA, Some("ext4"), probe, Some(options)).map_err(|error| format!("it can't be mounted: {error}"))?;
+    let sound = fs::read_dir(DATA)
+        .and_then(|entries| entries.take(MAX_ENTRIES).try_for_each(|entry| entry?.metadata().map(drop)))
+        .map_err(|error| format!("its root folder can't be read: {error}"));
+    if sound.is_err() || !clean {
+        umount2(DATA, MntFlags::empty()).map_err(|error| format!("it can't be unmounted after a look at it: {error}"))?;
+    }
+    sound?;
     lock(device, false).map_err(|error| format!("can't be unlocked: {error}"))?;
-    // data=ordered: after a power cut a file holds its own bytes, never another file's old ones.
-    let options = "data=ordered,errors=remount-ro";
-    mount(Some(device), DATA, Some("ext4"), FLAGS, Some(options)).map_err(|error| {
+    let again = if clean { MsFlags::MS_REMOUNT } else { MsFlags::empty() };
+    mount(Some(device), DATA, Some("ext4"), FLAGS | again, Some(OPTIONS)).map_err(|error| {
+        if clean {
+            let _ = umount2(DATA, MntFlags::empty());
+        }
         let _ = lock(device, true);
         format!("it can't be mounted for writing: {error}")
     })
@@ -255,7 +269,7 @@ mod tests {
             detail(Content::Blank),
             "/dev/vdx holds nothing (blank); left untouched; to use it, format it elsewhere: mke2fs -t ext4 -L vyoma-data"
         );
-        assert!(detail(Content::Ext4 { label: "photos".into() }).contains("labelled `photos`, not `vyoma-data`; left untouched; name it"));
+        assert!(detail(Content::Ext4 { label: "photos".into(), clean: true }).contains("labelled `photos`, not `vyoma-data`; left untouched; name it"));
         assert!(detail(Content::DamagedExt4 { label: "vyoma-data".into(), why: "x".into() }).ends_with("e2fsck -f"));
         assert!(detail(Content::Other("swap space")).contains("holds swap space; left untouched"));
         assert!(detail(Content::Unknown).contains("not recognised"));

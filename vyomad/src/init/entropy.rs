@@ -1,8 +1,8 @@
 //! Carries randomness over reboots, and waits a little for the kernel's generator.
 //!
 //! A board without a hardware generator can take long to collect randomness; a seed saved at the last run spares it
-//! that. The method is seedrng's: a seed is made unusable on the disk *before* it is credited, so that a power cut
-//! never lets two boots start alike, and a new one is written at once. virtio-rng and the boot loader's seed are the
+//! that. The method is seedrng's: the next seed replaces the old one on the disk *before* the old one is credited, so
+//! that a power cut never lets two boots start alike. virtio-rng and the boot loader's seed are the
 //! kernel's own business.
 
 use std::fs::{self, File, OpenOptions};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::{Note, files};
+use super::Note;
 
 /// A SHA-256 value: as much as the kernel's generator can hold.
 const SEED: usize = 32;
@@ -34,27 +34,27 @@ struct PoolInfo {
 // RNDADDENTROPY: _IOW('R', 0x03, int[2]); the size in its number is that of the header only.
 nix::ioctl_write_ptr_bad!(rndaddentropy, nix::request_code_write!(b'R', 3, 8), PoolInfo);
 
-/// Credits the saved seed, makes the next one, and waits briefly until the generator is ready.
+/// Makes the next seed, credits the saved one, and waits briefly until the generator is ready.
 pub(super) fn start(state_dir: &Path) -> Note {
     let was_ready = ready();
-    let seed = match take_seed(state_dir) {
-        Ok(None) => "no seed from an earlier run".to_owned(),
-        Ok(Some(seed)) => match credit(&seed) {
-            Ok(()) => "seed of the last run credited".to_owned(),
-            Err(error) => format!("seed of the last run refused by the kernel: {error}"),
-        },
-        Err(error) => format!("seed file can't be used: {error}"),
+    let old = read_seed(state_dir);
+    // The new seed takes the old one's place first: only then can no other boot start from the old one.
+    let (seed, saved) = match (save_seed(state_dir), old) {
+        (Ok(()), None) => ("no seed from an earlier run".to_owned(), "next seed saved".to_owned()),
+        (Ok(()), Some(old)) => {
+            let credited = match credit(&old) {
+                Ok(()) => "seed of the last run credited".to_owned(),
+                Err(error) => format!("seed of the last run refused by the kernel: {error}"),
+            };
+            (credited, "next seed saved".to_owned())
+        }
+        (Err(error), _) => ("no seed used".to_owned(), format!("next seed not saved: {error}")),
     };
     let begin = Instant::now();
     while !ready() && begin.elapsed() < PATIENCE {
         std::thread::sleep(POLL);
     }
-    let is_ready = ready();
-    let saved = match save_seed(state_dir) {
-        Ok(()) => "next seed saved".to_owned(),
-        Err(error) => format!("next seed not saved: {error}"),
-    };
-    let state = match (was_ready, is_ready) {
+    let state = match (was_ready, ready()) {
         (true, _) => "generator was ready".to_owned(),
         (false, true) => format!("generator ready after {} ms", begin.elapsed().as_millis()),
         (false, false) => format!("generator not ready after {} ms: apps that need it will wait", PATIENCE.as_millis()),
@@ -76,25 +76,17 @@ pub(super) fn save_seed(state_dir: &Path) -> io::Result<()> {
     hash.update(old);
     hash.update(fresh);
     hash.update(std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos().to_le_bytes());
+    // In place and synced once: after a power cut in between there is no seed, which is better than the old one twice.
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     file.write_all(&hash.finalize())?;
-    file.sync_all()?;
-    files::sync_dir_of(&path)
+    file.sync_all()
 }
 
-/// Reads the seed and removes it durably.
-fn take_seed(state_dir: &Path) -> io::Result<Option<[u8; SEED]>> {
-    let path = state_dir.join("seed");
+/// The seed of the last run; half a seed, or zeros that a power cut left, are none.
+fn read_seed(state_dir: &Path) -> Option<[u8; SEED]> {
     let mut seed = [0; SEED];
-    let whole = match File::open(&path) {
-        Ok(mut file) => file.read_exact(&mut seed).is_ok(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    fs::remove_file(&path)?;
-    files::sync_dir_of(&path)?;
-    // Half a seed, or zeros that a power cut left, are none.
-    Ok((whole && seed != [0; SEED]).then_some(seed))
+    File::open(state_dir.join("seed")).ok()?.read_exact(&mut seed).ok()?;
+    (seed != [0; SEED]).then_some(seed)
 }
 
 fn credit(seed: &[u8; SEED]) -> io::Result<()> {
@@ -121,15 +113,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_given_out_once() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(take_seed(dir.path()).unwrap(), None);
-        save_seed(dir.path()).unwrap();
-        assert!(take_seed(dir.path()).unwrap().is_some());
-        assert_eq!(take_seed(dir.path()).unwrap(), None);
-    }
-
-    #[test]
     fn two_seeds_differ_and_only_root_reads_them() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
@@ -143,12 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn half_a_seed_and_zeros_are_no_seed() {
+    fn a_saved_seed_reads_back_and_half_a_seed_or_zeros_do_not() {
         let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read_seed(dir.path()), None);
+        save_seed(dir.path()).unwrap();
+        assert!(read_seed(dir.path()).is_some());
         for content in [&b"short"[..], &[0; SEED]] {
             fs::write(dir.path().join("seed"), content).unwrap();
-            assert_eq!(take_seed(dir.path()).unwrap(), None);
-            assert!(!dir.path().join("seed").exists());
+            assert_eq!(read_seed(dir.path()), None);
         }
     }
 }

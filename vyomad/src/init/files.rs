@@ -1,24 +1,19 @@
 //! Small files that must survive a power cut: the old content or the new one, never half of it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Replaces `path` by `content`: written beside it, synced, renamed over it, directory synced.
+/// Replaces `path` by `content`: written beside it, synced, renamed over it.
 pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&name)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(&name, path)?;
-    sync_dir_of(path)
-}
-
-/// Makes the directory entry of `path` durable.
-pub(super) fn sync_dir_of(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    // Not synced itself: after a power cut either name stands, and both files are whole.
+    fs::rename(&name, path)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub(super) const COPIES: [u64; 3] = [8193 * 1024, 16384 * 2048, 32768 * 4096];
 const MAGIC: u16 = 0xEF53;
 const STATE_ERRORS: u16 = 0x0002;
 const INCOMPAT_64BIT: u32 = 0x80;
+const INCOMPAT_RECOVER: u32 = 0x4;
 const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
 const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
 const CHECKSUM_CRC32C: u8 = 1;
@@ -29,6 +30,8 @@ pub(super) enum Content {
     Ext4 {
         /// Its volume label, made harmless.
         label: String,
+        /// It was unmounted in good order: its journal holds nothing.
+        clean: bool,
     },
     /// An ext4 superblock that can't be trusted.
     DamagedExt4 {
@@ -68,7 +71,7 @@ fn ext4(block: &[u8], device_bytes: u64) -> Content {
     match flaw(block, device_bytes) {
         Some(why) => Content::DamagedExt4 { label, why },
         None if u32_at(block, 0x60) & INCOMPAT_JOURNAL_DEV != 0 => Content::Other("an external ext4 journal"),
-        None => Content::Ext4 { label },
+        None => Content::Ext4 { label, clean: u32_at(block, 0x60) & INCOMPAT_RECOVER == 0 },
     }
 }
 
@@ -184,10 +187,10 @@ mod tests {
     #[test]
     fn a_file_system_of_mke2fs_is_recognised_by_its_label() {
         for options in [&[][..], &["-O", "^metadata_csum,^64bit"], &["-b", "4096"], &["-O", "metadata_csum,64bit"]] {
-            assert_eq!(judge(&made("vyoma-data", options), BYTES), Content::Ext4 { label: "vyoma-data".into() });
+            assert_eq!(judge(&made("vyoma-data", options), BYTES), Content::Ext4 { label: "vyoma-data".into(), clean: true });
         }
-        assert_eq!(judge(&made("sixteen-letters-", &[]), BYTES), Content::Ext4 { label: "sixteen-letters-".into() });
-        assert_eq!(judge(&made("", &[]), BYTES), Content::Ext4 { label: String::new() });
+        assert!(matches!(judge(&made("sixteen-letters-", &[]), BYTES), Content::Ext4 { label, .. } if label == "sixteen-letters-"));
+        assert_eq!(judge(&made("", &[]), BYTES), Content::Ext4 { label: String::new(), clean: true });
     }
 
     #[test]
