@@ -16,7 +16,9 @@ const NO_REPORT: i32 = 70;
 
 /// Main function of the process. Its exit status is 0 whenever it reported, whatever the report says.
 pub(crate) fn main() -> ! {
-    let begun = sandbox::close_inherited(fd::SHARED + 1).map_err(|error| error.to_string()).and_then(|()| Control::open());
+    let begun = sandbox::close_inherited(fd::SHARED + 1)
+        .map_err(|error| error.to_string())
+        .and_then(|()| Control::open());
     let (control, spec) = match begun {
         Ok(begun) => begun,
         Err(why) => {
@@ -33,24 +35,47 @@ fn admit(spec: &AdmitSpec) -> Result<AdmitReport, String> {
     let component = read_component()?;
     // Hash first: from here on it is known which bytes the report is about.
     let sha256 = vyoma_runtime::sha256_hex(&component);
-    if let Some(expected) = spec.expected_sha256.as_ref().filter(|expected| **expected != sha256) {
-        return Ok(AdmitReport::HashMismatch { expected: expected.clone(), found: sha256 });
+    if let Some(expected) = spec
+        .expected_sha256
+        .as_ref()
+        .filter(|expected| **expected != sha256)
+    {
+        return Ok(AdmitReport::HashMismatch {
+            expected: expected.clone(),
+            found: sha256,
+        });
     }
     let mut artefact_file = take(fd::SHARED, "artefact file")?;
     let engine = super::engine::runtime(&spec.profile)?;
     let artefact_key = engine.key(&sha256, level(&spec.profile)).file_name();
 
-    let terms = Terms { role: Role::Admit, uid: spec.uid, required: spec.sandbox_required };
-    Sandbox::prepare(&terms).and_then(Sandbox::lock).map_err(|error| error.to_string())?;
+    let terms = Terms {
+        role: Role::Admit,
+        uid: spec.uid,
+        required: spec.sandbox_required,
+    };
+    Sandbox::prepare(&terms)
+        .and_then(Sandbox::lock)
+        .map_err(|error| error.to_string())?;
 
-    engine.validate(&component).map_err(|error| error.to_string())?;
+    engine
+        .validate(&component)
+        .map_err(|error| error.to_string())?;
     let mut artefact_size = 0;
     if spec.compile {
-        let artefact = engine.compile(&component, level(&spec.profile)).map_err(|error| error.to_string())?;
-        artefact_file.write_all(&artefact).map_err(|error| format!("can't write the compiled artefact: {error}"))?;
+        let artefact = engine
+            .compile(&component, level(&spec.profile))
+            .map_err(|error| error.to_string())?;
+        artefact_file
+            .write_all(&artefact)
+            .map_err(|error| format!("can't write the compiled artefact: {error}"))?;
         artefact_size = artefact.len() as u64;
     }
-    Ok(AdmitReport::Admitted { sha256, artefact_key, artefact_size })
+    Ok(AdmitReport::Admitted {
+        sha256,
+        artefact_key,
+        artefact_size,
+    })
 }
 
 fn read_component() -> Result<Vec<u8>, String> {
@@ -60,7 +85,9 @@ fn read_component() -> Result<Vec<u8>, String> {
         .read_to_end(&mut component)
         .map_err(|error| format!("can't read the component: {error}"))?;
     if component.len() as u64 > MAX_COMPONENT {
-        return Err(format!("the component is longer than {MAX_COMPONENT} bytes"));
+        return Err(format!(
+            "the component is longer than {MAX_COMPONENT} bytes"
+        ));
     }
     Ok(component)
 }

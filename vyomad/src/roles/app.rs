@@ -36,8 +36,15 @@ pub(crate) fn main() -> ! {
         Ok(ended) => ended,
         Err(why) => (Ending::NotStarted(one_line(&why)), Vec::new()),
     };
-    let code = if let Ending::Exited(code) = ending { i32::from(code) } else { NO_CODE };
-    control.report(&AppReport { ending, sandbox_notes });
+    let code = if let Ending::Exited(code) = ending {
+        i32::from(code)
+    } else {
+        NO_CODE
+    };
+    control.report(&AppReport {
+        ending,
+        sandbox_notes,
+    });
     std::process::exit(code)
 }
 
@@ -55,11 +62,23 @@ fn run(spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
     let page = Page::map(take(fd::SHARED, "heartbeat page")?)?;
     let data = take_data(spec.grants.filesystem)?;
 
-    let role = Role::App { grants: &spec.grants, data: data.as_ref().map(AsFd::as_fd) };
-    let sandbox = Sandbox::prepare(&Terms { role, uid: spec.uid, required: spec.sandbox_required }).map_err(|error| error.to_string())?;
+    let role = Role::App {
+        grants: &spec.grants,
+        data: data.as_ref().map(AsFd::as_fd),
+    };
+    let sandbox = Sandbox::prepare(&Terms {
+        role,
+        uid: spec.uid,
+        required: spec.sandbox_required,
+    })
+    .map_err(|error| error.to_string())?;
 
     #[cfg(feature = "probe")]
-    if spec.env.iter().any(|(key, value)| key == "VYOMA_PROBE" && value == "1") {
+    if spec
+        .env
+        .iter()
+        .any(|(key, value)| key == "VYOMA_PROBE" && value == "1")
+    {
         drop((artefact, page));
         let report = sandbox.lock().map_err(|error| error.to_string())?;
         return Ok((super::probe::run(&spec, data), report.notes));
@@ -75,7 +94,9 @@ fn run(spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
         activity: Arc::new(page),
     };
     let engine = super::engine::of(spec.engine)?;
-    let instance = engine.load(artefact, config).map_err(|error| format!("{error} (artefact {})", spec.artefact_key))?;
+    let instance = engine
+        .load(artefact, config)
+        .map_err(|error| format!("{error} (artefact {})", spec.artefact_key))?;
     let report = sandbox.lock().map_err(|error| error.to_string())?;
     Ok((instance.run(), report.notes))
 }
@@ -84,8 +105,14 @@ fn run(spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
 fn take_data(granted: bool) -> Result<Option<File>, String> {
     match take(fd::DATA, "data folder") {
         Ok(folder) if granted => {
-            let kind = folder.metadata().map_err(|error| format!("data folder: {error}"))?;
-            if kind.is_dir() { Ok(Some(folder)) } else { Err("the data folder is not a folder".into()) }
+            let kind = folder
+                .metadata()
+                .map_err(|error| format!("data folder: {error}"))?;
+            if kind.is_dir() {
+                Ok(Some(folder))
+            } else {
+                Err("the data folder is not a folder".into())
+            }
         }
         Err(why) if granted => Err(why),
         _ => Ok(None),
@@ -103,10 +130,15 @@ fn set_process_name(name: &str) {
 /// A daemon may have blocked signals for its own loop; SIGTERM has to end an app.
 fn default_signals() -> Result<(), String> {
     use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).map_err(|error| format!("signal mask: {error}"))
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+        .map_err(|error| format!("signal mask: {error}"))
 }
 
 /// Messages of engines may have several lines; a report has one.
 pub(super) fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }

@@ -53,15 +53,23 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
             "--cpu" => &mut cpu,
             "--store" => &mut store,
             flag if flag.starts_with('-') => return Err(format!("unknown option {flag}; {USAGE}")),
-            _ if component.is_some() => return Err(format!("found a second component {word}; {USAGE}")),
+            _ if component.is_some() => {
+                return Err(format!("found a second component {word}; {USAGE}"));
+            }
             _ => {
                 component = Some(word);
                 continue;
             }
         };
-        *place = Some(words.next().ok_or_else(|| format!("{word} needs a value; {USAGE}"))?);
+        *place = Some(
+            words
+                .next()
+                .ok_or_else(|| format!("{word} needs a value; {USAGE}"))?,
+        );
     }
-    let needed = |value: Option<String>, what: &str| value.ok_or_else(|| format!("{what} is missing; {USAGE}"));
+    let needed = |value: Option<String>, what: &str| {
+        value.ok_or_else(|| format!("{what} is missing; {USAGE}"))
+    };
     Ok(Options {
         profile: needed(profile, "--profile")?,
         cpu,
@@ -72,15 +80,23 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
 
 fn compile(options: &Options) -> Result<String, String> {
     let profile = find_profile(&options.profile)?;
-    let component = fs::read(&options.component).map_err(|error| format!("{}: {error}", options.component.display()))?;
+    let component = fs::read(&options.component)
+        .map_err(|error| format!("{}: {error}", options.component.display()))?;
     let sha256 = vyoma_runtime::sha256_hex(&component);
     let engine = super::engine::for_cpu(profile.engine, options.cpu.as_deref())?;
-    let of_component = |error: vyoma_runtime::EngineError| format!("{}: {error}", options.component.display());
+    let of_component =
+        |error: vyoma_runtime::EngineError| format!("{}: {error}", options.component.display());
     engine.validate(&component).map_err(of_component)?;
-    let artefact = engine.compile(&component, level(&profile)).map_err(of_component)?;
+    let artefact = engine
+        .compile(&component, level(&profile))
+        .map_err(of_component)?;
     let key = engine.key(&sha256, level(&profile)).file_name();
     store(&options.store, &key, &artefact)?;
-    let compiled = Compiled { sha256, key, size: artefact.len() };
+    let compiled = Compiled {
+        sha256,
+        key,
+        size: artefact.len(),
+    };
     serde_json::to_string(&compiled).map_err(|error| error.to_string())
 }
 
@@ -88,8 +104,12 @@ fn compile(options: &Options) -> Result<String, String> {
 fn find_profile(name: &str) -> Result<Profile, String> {
     let text = match profile::builtin(name) {
         Some(text) => text.to_owned(),
-        None => fs::read_to_string(name)
-            .map_err(|error| format!("--profile {name}: {error}; expected a file or one of {}", profile::PLATFORMS.join(", ")))?,
+        None => fs::read_to_string(name).map_err(|error| {
+            format!(
+                "--profile {name}: {error}; expected a file or one of {}",
+                profile::PLATFORMS.join(", ")
+            )
+        })?,
     };
     profile::parse(name, &text).map_err(|error| error.to_string())
 }
@@ -114,8 +134,14 @@ mod tests {
     #[test]
     fn options_may_stand_in_any_order() {
         let options = words("a.wasm --store s --profile mobile --cpu v1").unwrap();
-        assert_eq!((options.component, options.store), ("a.wasm".into(), "s".into()));
-        assert_eq!((options.profile.as_str(), options.cpu.as_deref()), ("mobile", Some("v1")));
+        assert_eq!(
+            (options.component, options.store),
+            ("a.wasm".into(), "s".into())
+        );
+        assert_eq!(
+            (options.profile.as_str(), options.cpu.as_deref()),
+            ("mobile", Some("v1"))
+        );
     }
 
     #[test]

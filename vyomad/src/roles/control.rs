@@ -25,11 +25,18 @@ impl Control {
         (&mut control)
             .take(MAX_SPEC + 1)
             .read_to_end(&mut text)
-            .map_err(|error| format!("can't read the specification on descriptor {}: {error}", fd::CONTROL))?;
+            .map_err(|error| {
+                format!(
+                    "can't read the specification on descriptor {}: {error}",
+                    fd::CONTROL
+                )
+            })?;
         if text.len() as u64 > MAX_SPEC {
             return Err(format!("the specification is longer than {MAX_SPEC} bytes"));
         }
-        let spec = serde_json::from_slice(&text).map_err(|error| format!("the specification is not what this vyomad expects: {error}"))?;
+        let spec = serde_json::from_slice(&text).map_err(|error| {
+            format!("the specification is not what this vyomad expects: {error}")
+        })?;
         Ok((Self(control), spec))
     }
 
@@ -46,7 +53,9 @@ pub(super) fn take(number: i32, what: &str) -> Result<File, String> {
     // SAFETY: fcntl on a number that may not be open has no effect but its result.
     let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
     if flags < 0 {
-        return Err(format!("descriptor {number} ({what}) is not open; vyomad starts this role itself, it is not for the command line"));
+        return Err(format!(
+            "descriptor {number} ({what}) is not open; vyomad starts this role itself, it is not for the command line"
+        ));
     }
     // SAFETY: it is open, it is above stdio, and each role takes each of its numbers at most once.
     Ok(unsafe { File::from_raw_fd(number) })

@@ -22,13 +22,21 @@ pub(super) fn for_cpu(engine: Engine, cpu: Option<&str>) -> Result<Box<dyn WasmR
         #[cfg(feature = "wasmtime")]
         Engine::Wasmtime => {
             use vyoma_adapter_wasmtime::{CpuLevel, Wasmtime};
-            let level = cpu.map_or_else(|| Ok(CpuLevel::detect()), CpuLevel::parse).map_err(|error| error.to_string())?;
+            let level = cpu
+                .map_or_else(|| Ok(CpuLevel::detect()), CpuLevel::parse)
+                .map_err(|error| error.to_string())?;
             Ok(Box::new(Wasmtime::new(level)))
         }
-        #[allow(unreachable_patterns, reason = "reached when an engine's feature is off")]
+        #[allow(
+            unreachable_patterns,
+            reason = "reached when an engine's feature is off"
+        )]
         missing => {
             let _ = cpu;
-            Err(format!("this vyomad was built without the engine {}; expected the Cargo feature of that name", name(missing)))
+            Err(format!(
+                "this vyomad was built without the engine {}; expected the Cargo feature of that name",
+                name(missing)
+            ))
         }
     }
 }
@@ -36,7 +44,9 @@ pub(super) fn for_cpu(engine: Engine, cpu: Option<&str>) -> Result<Box<dyn WasmR
 /// Name in the store of the artefact of the component with this SHA-256, on this machine. Cheap: starts no engine.
 /// Empty when this binary has not got the profile's engine: such a name is in no store.
 pub(crate) fn key(profile: &Profile, sha256: &str) -> String {
-    runtime(profile).map(|engine| engine.key(sha256, level(profile)).file_name()).unwrap_or_default()
+    runtime(profile)
+        .map(|engine| engine.key(sha256, level(profile)).file_name())
+        .unwrap_or_default()
 }
 
 /// Engine and version, e.g. `wasmtime 48.0.8`.
@@ -67,8 +77,14 @@ mod tests {
     #[test]
     fn an_engine_that_is_not_in_this_binary_is_named() {
         let error = runtime(&profile("robotics-rt")).err().unwrap();
-        assert!(error.contains("wamr") && error.contains("feature"), "{error}");
-        assert_eq!(describe(&profile("robotics-rt")), "wamr (not in this vyomad)");
+        assert!(
+            error.contains("wamr") && error.contains("feature"),
+            "{error}"
+        );
+        assert_eq!(
+            describe(&profile("robotics-rt")),
+            "wamr (not in this vyomad)"
+        );
         assert_eq!(key(&profile("robotics-rt"), "00"), "");
     }
 
@@ -76,7 +92,11 @@ mod tests {
     #[test]
     fn an_engine_that_is_says_what_it_is_and_names_artefacts() {
         let profile = profile("server-headless");
-        assert!(describe(&profile).starts_with("wasmtime 4"), "{}", describe(&profile));
+        assert!(
+            describe(&profile).starts_with("wasmtime 4"),
+            "{}",
+            describe(&profile)
+        );
         assert_eq!(key(&profile, "00").len(), 64);
         assert_ne!(key(&profile, "00"), key(&profile, "01"));
     }

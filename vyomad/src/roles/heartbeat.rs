@@ -24,19 +24,37 @@ unsafe impl Sync for Page {}
 impl Page {
     /// Maps the page and closes its descriptor: an app that could still resize the file could hurt the daemon's mapping.
     pub(super) fn map(memfd: File) -> Result<Self, String> {
-        let size = memfd.metadata().map_err(|error| format!("heartbeat page: {error}"))?.len();
+        let size = memfd
+            .metadata()
+            .map_err(|error| format!("heartbeat page: {error}"))?
+            .len();
         if size < Heartbeat::SIZE as u64 {
-            return Err(format!("heartbeat page has {size} bytes, expected {}", Heartbeat::SIZE));
+            return Err(format!(
+                "heartbeat page has {size} bytes, expected {}",
+                Heartbeat::SIZE
+            ));
         }
         let length = NonZeroUsize::new(Heartbeat::SIZE).ok_or("heartbeat page of no size")?;
         // SAFETY: a new mapping at an address of the kernel's choice; nothing else in this process uses the file.
-        let page = unsafe { mmap(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, &memfd, 0) }
-            .map_err(|error| format!("heartbeat page: mmap: {error}"))?;
+        let page = unsafe {
+            mmap(
+                None,
+                length,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_SHARED,
+                &memfd,
+                0,
+            )
+        }
+        .map_err(|error| format!("heartbeat page: mmap: {error}"))?;
         Ok(Self(page.cast()))
     }
 
     fn counter(&self, offset: usize) -> &AtomicU64 {
-        debug_assert!(offset + size_of::<AtomicU64>() <= Heartbeat::SIZE && offset.is_multiple_of(align_of::<AtomicU64>()));
+        debug_assert!(
+            offset + size_of::<AtomicU64>() <= Heartbeat::SIZE
+                && offset.is_multiple_of(align_of::<AtomicU64>())
+        );
         // SAFETY: inside the mapped page, aligned (the page is page-aligned), and atomics may be shared between processes.
         unsafe { self.0.add(offset).cast::<AtomicU64>().as_ref() }
     }
@@ -44,7 +62,8 @@ impl Page {
 
 impl Activity for Page {
     fn enter(&self) {
-        self.counter(Heartbeat::CALLS).fetch_add(1, Ordering::Relaxed);
+        self.counter(Heartbeat::CALLS)
+            .fetch_add(1, Ordering::Relaxed);
         // Release: a daemon that sees the flag sees the count.
         self.counter(Heartbeat::IN_HOST).store(1, Ordering::Release);
     }
@@ -60,7 +79,10 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     fn memfd(size: usize) -> File {
-        let file: File = nix::sys::memfd::memfd_create(c"heartbeat", nix::sys::memfd::MFdFlags::MFD_CLOEXEC).unwrap().into();
+        let file: File =
+            nix::sys::memfd::memfd_create(c"heartbeat", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
+                .unwrap()
+                .into();
         file.set_len(size as u64).unwrap();
         file
     }
@@ -76,11 +98,23 @@ mod tests {
         let file = memfd(Heartbeat::SIZE);
         let page = Page::map(file.try_clone().unwrap()).unwrap();
         page.enter();
-        assert_eq!((read(&file, Heartbeat::CALLS), read(&file, Heartbeat::IN_HOST)), (1, 1));
+        assert_eq!(
+            (
+                read(&file, Heartbeat::CALLS),
+                read(&file, Heartbeat::IN_HOST)
+            ),
+            (1, 1)
+        );
         page.leave();
         page.enter();
         page.leave();
-        assert_eq!((read(&file, Heartbeat::CALLS), read(&file, Heartbeat::IN_HOST)), (2, 0));
+        assert_eq!(
+            (
+                read(&file, Heartbeat::CALLS),
+                read(&file, Heartbeat::IN_HOST)
+            ),
+            (2, 0)
+        );
     }
 
     #[test]

@@ -77,20 +77,29 @@ pub(crate) enum SandboxError {
     #[error("sandbox: the process has {0} threads; expected 1 until it is locked in")]
     Threads(usize),
     /// Required in full, but this kernel can't.
-    #[error("sandbox: required in full, but {0}; boot a kernel with CONFIG_SECURITY_LANDLOCK and CONFIG_SECCOMP_FILTER (Linux 6.12 or later)")]
+    #[error(
+        "sandbox: required in full, but {0}; boot a kernel with CONFIG_SECURITY_LANDLOCK and CONFIG_SECCOMP_FILTER (Linux 6.12 or later)"
+    )]
     Missing(String),
 }
 
 /// Makes an error of a step.
 fn failed<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> SandboxError {
-    move |cause| SandboxError::Step { step, cause: cause.to_string() }
+    move |cause| SandboxError::Step {
+        step,
+        cause: cause.to_string(),
+    }
 }
 
 /// Closes every descriptor from `first` up. Whoever started this process may have leaked some.
 pub(crate) fn close_inherited(first: i32) -> Result<(), SandboxError> {
     // SAFETY: called before this process opened anything of its own, so no owner of a closed number exists.
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_int::MAX, 0) };
-    if done == 0 { Ok(()) } else { Err(failed("close_range")(std::io::Error::last_os_error())) }
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(failed("close_range")(std::io::Error::last_os_error()))
+    }
 }
 
 /// Everything that is needed to lock, opened and computed while that is still possible.
@@ -121,9 +130,13 @@ impl Sandbox {
         single_threaded()?;
         self.privileges.apply(&mut report)?;
         // A change of uid clears the wish to end with the parent, so it is made after it.
-        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(failed("PR_SET_PDEATHSIG"))?;
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
+            .map_err(failed("PR_SET_PDEATHSIG"))?;
         if nix::unistd::getppid() != self.parent {
-            return Err(SandboxError::Step { step: "parent", cause: "the daemon is gone".into() });
+            return Err(SandboxError::Step {
+                step: "parent",
+                cause: "the daemon is gone".into(),
+            });
         }
         nix::sys::prctl::set_no_new_privs().map_err(failed("PR_SET_NO_NEW_PRIVS"))?;
         self.landlock.apply(&mut report)?;
@@ -137,6 +150,12 @@ impl Sandbox {
 
 /// Landlock and (without TSYNC) seccomp bind the calling thread and those it makes later, not its elders.
 fn single_threaded() -> Result<(), SandboxError> {
-    let threads = std::fs::read_dir("/proc/self/task").map_err(failed("count threads in /proc/self/task"))?.count();
-    if threads == 1 { Ok(()) } else { Err(SandboxError::Threads(threads)) }
+    let threads = std::fs::read_dir("/proc/self/task")
+        .map_err(failed("count threads in /proc/self/task"))?
+        .count();
+    if threads == 1 {
+        Ok(())
+    } else {
+        Err(SandboxError::Threads(threads))
+    }
 }

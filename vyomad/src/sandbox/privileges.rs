@@ -32,17 +32,29 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(terms: &Terms<'_>) -> Result<Self, SandboxError> {
         if terms.required && terms.uid.is_none() {
-            return Err(SandboxError::Missing("the process was given no uid of its own".into()));
+            return Err(SandboxError::Missing(
+                "the process was given no uid of its own".into(),
+            ));
         }
         if terms.uid == Some(0) {
-            return Err(SandboxError::Step { step: "uid", cause: "found 0, expected an app's uid".into() });
+            return Err(SandboxError::Step {
+                step: "uid",
+                cause: "found 0, expected an app's uid".into(),
+            });
         }
         // A dump would write guest memory to disk, and a locked page can't be reclaimed.
-        let mut limits = vec![("RLIMIT_CORE", Resource::RLIMIT_CORE, 0), ("RLIMIT_MEMLOCK", Resource::RLIMIT_MEMLOCK, 0)];
+        let mut limits = vec![
+            ("RLIMIT_CORE", Resource::RLIMIT_CORE, 0),
+            ("RLIMIT_MEMLOCK", Resource::RLIMIT_MEMLOCK, 0),
+        ];
         let mut keep_low_port = false;
         match terms.role {
             Role::App { grants, .. } => {
-                let files = if grants.network.is_some() { FILES_WITH_NETWORK } else { FILES };
+                let files = if grants.network.is_some() {
+                    FILES_WITH_NETWORK
+                } else {
+                    FILES
+                };
                 limits.push(("RLIMIT_NOFILE", Resource::RLIMIT_NOFILE, files));
                 if let Some(kb) = grants.storage_kb {
                     // One file can't outgrow the whole folder's allowance; the folder itself is the daemon's to watch.
@@ -52,7 +64,10 @@ impl Plan {
                     // Counted per uid, so it only means something when the uid is the app's own.
                     limits.push(("RLIMIT_NPROC", Resource::RLIMIT_NPROC, THREADS));
                 }
-                keep_low_port = grants.network.and_then(|network| network.port).is_some_and(|port| port < FIRST_FREE_PORT);
+                keep_low_port = grants
+                    .network
+                    .and_then(|network| network.port)
+                    .is_some_and(|port| port < FIRST_FREE_PORT);
             }
             Role::Admit => {
                 limits.push(("RLIMIT_NOFILE", Resource::RLIMIT_NOFILE, FILES));
@@ -60,7 +75,11 @@ impl Plan {
                 limits.push(("RLIMIT_CPU", Resource::RLIMIT_CPU, ADMIT_CPU_SECS));
             }
         }
-        Ok(Self { uid: terms.uid, limits, keep_low_port })
+        Ok(Self {
+            uid: terms.uid,
+            limits,
+            keep_low_port,
+        })
     }
 
     pub(super) fn apply(self, report: &mut Report) -> Result<(), SandboxError> {
@@ -71,8 +90,15 @@ impl Plan {
             // the daemon and the developer's own debugger; Landlock keeps the apps from each other.
             nix::sys::prctl::set_dumpable(false).map_err(failed("PR_SET_DUMPABLE"))?;
         } else {
-            report.notes.push("no uid of its own (the daemon is not root)".into());
-            for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+            report
+                .notes
+                .push("no uid of its own (the daemon is not root)".into());
+            for set in [
+                CapSet::Ambient,
+                CapSet::Inheritable,
+                CapSet::Effective,
+                CapSet::Permitted,
+            ] {
                 caps::clear(None, set).map_err(failed("drop capabilities"))?;
             }
         }
@@ -88,8 +114,13 @@ impl Plan {
         }
         // At RLIMIT_FSIZE a write then returns EFBIG to the guest instead of ending it.
         // SAFETY: ignoring a signal installs no handler.
-        unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGXFSZ, nix::sys::signal::SigHandler::SigIgn) }
-            .map_err(failed("ignore SIGXFSZ"))?;
+        unsafe {
+            nix::sys::signal::signal(
+                nix::sys::signal::Signal::SIGXFSZ,
+                nix::sys::signal::SigHandler::SigIgn,
+            )
+        }
+        .map_err(failed("ignore SIGXFSZ"))?;
         Ok(())
     }
 
@@ -105,15 +136,25 @@ impl Plan {
         if self.keep_low_port {
             // The one privilege that "port = 80" asks for. Landlock holds TCP to that port.
             let keep = [Capability::CAP_NET_BIND_SERVICE].into_iter().collect();
-            caps::set(None, CapSet::Effective, &keep).map_err(failed("keep CAP_NET_BIND_SERVICE"))?;
-            caps::set(None, CapSet::Permitted, &keep).map_err(failed("drop the other capabilities"))?;
+            caps::set(None, CapSet::Effective, &keep)
+                .map_err(failed("keep CAP_NET_BIND_SERVICE"))?;
+            caps::set(None, CapSet::Permitted, &keep)
+                .map_err(failed("drop the other capabilities"))?;
             caps::securebits::set_keepcaps(false).map_err(failed("keep capabilities"))?;
             caps::clear(None, CapSet::Inheritable).map_err(failed("drop capabilities"))?;
         }
         // Trust nothing: a kernel module or a namespace may have made one of these a no-op.
-        let (users, groups) = (getresuid().map_err(failed("getresuid"))?, getresgid().map_err(failed("getresgid"))?);
-        if [users.real, users.effective, users.saved] != [user; 3] || [groups.real, groups.effective, groups.saved] != [group; 3] {
-            return Err(SandboxError::Step { step: "uid", cause: format!("found {users:?} {groups:?}, expected {uid}") });
+        let (users, groups) = (
+            getresuid().map_err(failed("getresuid"))?,
+            getresgid().map_err(failed("getresgid"))?,
+        );
+        if [users.real, users.effective, users.saved] != [user; 3]
+            || [groups.real, groups.effective, groups.saved] != [group; 3]
+        {
+            return Err(SandboxError::Step {
+                step: "uid",
+                cause: format!("found {users:?} {groups:?}, expected {uid}"),
+            });
         }
         Ok(())
     }

@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
-    apply_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter,
 };
 use vyoma_capabilities::resolve::Grants;
 
@@ -144,10 +144,20 @@ const SOCKET_OPTIONS: &[(i32, i32)] = &[
 ];
 
 /// Non-blocking mode, bytes waiting, "is it a terminal": all that Rust's std, mio and WASI ask of a descriptor.
-const IOCTLS: &[u64] = &[libc::FIONBIO as u64, libc::FIONREAD as u64, libc::TCGETS as u64];
+const IOCTLS: &[u64] = &[
+    libc::FIONBIO as u64,
+    libc::FIONREAD as u64,
+    libc::TCGETS as u64,
+];
 
 /// Reading flags and duplicating; no locks, leases, seals or owner signals.
-const FCNTLS: &[i32] = &[libc::F_GETFL, libc::F_SETFL, libc::F_GETFD, libc::F_SETFD, libc::F_DUPFD_CLOEXEC];
+const FCNTLS: &[i32] = &[
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_DUPFD_CLOEXEC,
+];
 
 /// Flags that make a new task a thread of this process and not a process.
 const THREAD: i32 = libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD;
@@ -183,8 +193,12 @@ impl Filters {
         rules.insert(libc::SYS_clone3, vec![]);
         let allowed = SeccompFilter::new(rules, errno(libc::EPERM), SeccompAction::Allow, ARCH)?;
         let clone3 = [(libc::SYS_clone3, vec![])].into();
-        let not_implemented = SeccompFilter::new(clone3, SeccompAction::Allow, errno(libc::ENOSYS), ARCH)?;
-        Ok(Self { not_implemented: not_implemented.try_into()?, allowed: allowed.try_into()? })
+        let not_implemented =
+            SeccompFilter::new(clone3, SeccompAction::Allow, errno(libc::ENOSYS), ARCH)?;
+        Ok(Self {
+            not_implemented: not_implemented.try_into()?,
+            allowed: allowed.try_into()?,
+        })
     }
 
     pub(super) fn apply(self, required: bool, report: &mut Report) -> Result<(), SandboxError> {
@@ -201,20 +215,39 @@ impl Filters {
 }
 
 fn always() -> Result<Rules, seccompiler::BackendError> {
-    let mut rules: Rules = [ALWAYS, ALWAYS_LEGACY].concat().into_iter().map(|call| (call, vec![])).collect();
+    let mut rules: Rules = [ALWAYS, ALWAYS_LEGACY]
+        .concat()
+        .into_iter()
+        .map(|call| (call, vec![]))
+        .collect();
     // The code is mapped by now; from here on, memory is data. Argument 2 is the protection.
     let not_executable = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(call, vec![rule([(2, not_executable.clone(), 0)])?]);
     }
-    rules.insert(libc::SYS_fcntl, FCNTLS.iter().map(|&command| rule([(1, SeccompCmpOp::Eq, command as u64)])).collect::<Result<_, _>>()?);
-    rules.insert(libc::SYS_ioctl, IOCTLS.iter().map(|&request| rule([(1, SeccompCmpOp::Eq, request)])).collect::<Result<_, _>>()?);
+    rules.insert(
+        libc::SYS_fcntl,
+        FCNTLS
+            .iter()
+            .map(|&command| rule([(1, SeccompCmpOp::Eq, command as u64)]))
+            .collect::<Result<_, _>>()?,
+    );
+    rules.insert(
+        libc::SYS_ioctl,
+        IOCTLS
+            .iter()
+            .map(|&request| rule([(1, SeccompCmpOp::Eq, request)]))
+            .collect::<Result<_, _>>()?,
+    );
     // `abort` raises SIGABRT. A thread id of another process is not one of ours, so only our own group's id will do.
     let own = u64::from(std::process::id());
     for call in [libc::SYS_tgkill, libc::SYS_tkill] {
         rules.insert(call, vec![rule([(0, SeccompCmpOp::Eq, own)])?]);
     }
-    rules.insert(libc::SYS_prctl, vec![rule([(0, SeccompCmpOp::Eq, libc::PR_SET_NAME as u64)])?]);
+    rules.insert(
+        libc::SYS_prctl,
+        vec![rule([(0, SeccompCmpOp::Eq, libc::PR_SET_NAME as u64)])?],
+    );
     // Process 0 is oneself. Without privileges a limit can only be lowered.
     rules.insert(libc::SYS_prlimit64, vec![rule([(0, SeccompCmpOp::Eq, 0)])?]);
     Ok(rules)
@@ -236,12 +269,23 @@ fn of_grants(rules: &mut Rules, grants: &Grants) -> Result<(), seccompiler::Back
         sockets(rules)?;
         // The resolver reads two files; Landlock says which.
         let writing = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_PATH) as u64;
-        rules.insert(libc::SYS_openat, vec![rule([(2, SeccompCmpOp::MaskedEq(writing), 0)])?]);
+        rules.insert(
+            libc::SYS_openat,
+            vec![rule([(2, SeccompCmpOp::MaskedEq(writing), 0)])?],
+        );
         #[cfg(target_arch = "x86_64")]
-        rules.insert(libc::SYS_open, vec![rule([(1, SeccompCmpOp::MaskedEq(writing), 0)])?]);
+        rules.insert(
+            libc::SYS_open,
+            vec![rule([(1, SeccompCmpOp::MaskedEq(writing), 0)])?],
+        );
     }
     if grants.filesystem {
-        rules.extend([FILESYSTEM, FILESYSTEM_LEGACY].concat().into_iter().map(|call| (call, vec![])));
+        rules.extend(
+            [FILESYSTEM, FILESYSTEM_LEGACY]
+                .concat()
+                .into_iter()
+                .map(|call| (call, vec![])),
+        );
     }
     Ok(())
 }
@@ -269,7 +313,12 @@ fn sockets(rules: &mut Rules) -> Result<(), seccompiler::BackendError> {
     rules.insert(libc::SYS_socket, allowed);
     let options = SOCKET_OPTIONS
         .iter()
-        .map(|&(level, option)| rule([(1, SeccompCmpOp::Eq, level as u64), (2, SeccompCmpOp::Eq, option as u64)]))
+        .map(|&(level, option)| {
+            rule([
+                (1, SeccompCmpOp::Eq, level as u64),
+                (2, SeccompCmpOp::Eq, option as u64),
+            ])
+        })
         .collect::<Result<_, _>>()?;
     rules.insert(libc::SYS_setsockopt, options);
     Ok(())
@@ -277,10 +326,14 @@ fn sockets(rules: &mut Rules) -> Result<(), seccompiler::BackendError> {
 
 /// One way for a call to be allowed: all of (argument, comparison, value) hold. The kernel takes these arguments as
 /// 32-bit values (or, `mmap`'s and `clone`'s, has no meaning for the upper half), so only that half is compared.
-fn rule<const N: usize>(conditions: [(u8, SeccompCmpOp, u64); N]) -> Result<SeccompRule, seccompiler::BackendError> {
+fn rule<const N: usize>(
+    conditions: [(u8, SeccompCmpOp, u64); N],
+) -> Result<SeccompRule, seccompiler::BackendError> {
     let conditions = conditions
         .into_iter()
-        .map(|(index, operator, value)| SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value))
+        .map(|(index, operator, value)| {
+            SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value)
+        })
         .collect::<Result<_, _>>()?;
     SeccompRule::new(conditions)
 }
