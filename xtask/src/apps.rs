@@ -38,16 +38,24 @@ struct ManifestApp {
 /// Builds the workspace `apps/` and stages everything in it: (apps, the guests that misbehave for tests).
 pub(crate) fn build_all(context: &Context) -> anyhow::Result<(Vec<App>, Vec<App>)> {
     build(context, &["--workspace"])?;
-    let stage = |folder: &Path| -> anyhow::Result<Vec<App>> {
-        manifests(folder)?.iter().map(|source| stage(context, source)).collect()
+    let all = |folder: &str, into: &str| -> anyhow::Result<Vec<App>> {
+        let into = context.out.join(into);
+        let sources = manifests(&context.root.join(folder))?;
+        let staged: Vec<App> = sources
+            .iter()
+            .map(|source| stage(context, source, &into))
+            .collect::<anyhow::Result<_>>()?;
+        forget_others(&into, &staged)?;
+        Ok(staged)
     };
-    let apps = context.root.join("apps");
-    Ok((stage(&apps)?, stage(&apps.join("guests"))?))
+    Ok((all("apps", "apps")?, all("apps/guests", "guests")?))
 }
 
 /// Makes `dir` ready: an app's source folder is built first; a folder that holds its component is taken as it is.
 pub(crate) fn ready(context: &Context, dir: &Path) -> anyhow::Result<App> {
-    let dir = dir.canonicalize().with_context(|| format!("cannot find the app folder {}", dir.display()))?;
+    let dir = dir
+        .canonicalize()
+        .with_context(|| format!("cannot find the app folder {}", dir.display()))?;
     if !dir.join("Cargo.toml").is_file() {
         return describe(&dir);
     }
@@ -56,43 +64,83 @@ pub(crate) fn ready(context: &Context, dir: &Path) -> anyhow::Result<App> {
         "{} is outside apps/; expected an app of this repository, or a folder with vyoma.toml and its component",
         dir.display()
     );
-    build(context, &["--manifest-path", &dir.join("Cargo.toml").to_string_lossy()])?;
-    stage(context, &dir)
+    build(
+        context,
+        &["--manifest-path", &dir.join("Cargo.toml").to_string_lossy()],
+    )?;
+    stage(context, &dir, &context.out.join("some"))
 }
 
 fn build(context: &Context, arguments: &[&str]) -> anyhow::Result<()> {
     let mut cargo = context.cargo();
     // apps/.cargo/config.toml decides the bytes; cargo finds it from the working directory.
-    cargo.current_dir(context.root.join("apps")).env_remove("RUSTC_WRAPPER");
-    call(cargo.args(["build", "--quiet", "--locked", "--release", "--target", APP_TARGET]).args(arguments))
+    cargo
+        .current_dir(context.root.join("apps"))
+        .env_remove("RUSTC_WRAPPER");
+    call(
+        cargo
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--release",
+                "--target",
+                APP_TARGET,
+            ])
+            .args(arguments),
+    )
 }
 
 /// Folders right under `folder` that hold a manifest, in order of name.
 fn manifests(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-    let mut dirs: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|dir| dir.join("vyoma.toml").is_file()).collect();
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut dirs: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|dir| dir.join("vyoma.toml").is_file())
+        .collect();
     dirs.sort();
     Ok(dirs)
 }
 
-/// Puts manifest and built component of the source folder side by side under `out`.
-fn stage(context: &Context, source: &Path) -> anyhow::Result<App> {
+/// Removes folders of apps that are no longer in the tree, so that a hosted daemon doesn't start them.
+fn forget_others(folder: &Path, staged: &[App]) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        if !staged.iter().any(|app| app.dir == entry.path()) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts manifest and built component of the source folder side by side in a folder of the app's name in `into`.
+fn stage(context: &Context, source: &Path, into: &Path) -> anyhow::Result<App> {
     let (text, manifest) = manifest(source)?;
     let built = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(_) => context.target.clone(),
         None => context.root.join("apps/target"),
     };
-    let file = Path::new(&manifest.wasm).file_name().context("[app] wasm names no file")?;
+    let file = Path::new(&manifest.wasm)
+        .file_name()
+        .context("[app] wasm names no file")?;
     let component = built.join(APP_TARGET).join("release").join(file);
     let bytes = std::fs::read(&component).with_context(|| {
-        format!("{}: [app] wasm = {:?}, but cargo built no {}", source.display(), manifest.wasm, component.display())
+        format!(
+            "{}: [app] wasm = {:?}, but cargo built no {}",
+            source.display(),
+            manifest.wasm,
+            component.display()
+        )
     })?;
-    let dir = context.out.join("apps").join(&manifest.name);
+    let dir = into.join(&manifest.name);
     if dir.exists() && describe(&dir).map_or(true, |old| old.wasm != manifest.wasm) {
         std::fs::remove_dir_all(&dir)?;
     }
-    for (path, bytes) in [("vyoma.toml", text.as_bytes()), (manifest.wasm.as_str(), bytes.as_slice())] {
+    for (path, bytes) in [
+        ("vyoma.toml", text.as_bytes()),
+        (manifest.wasm.as_str(), bytes.as_slice()),
+    ] {
         let path = dir.join(path);
         // Unchanged files keep their times, so a hosted daemon that runs from here sees no change.
         if std::fs::read(&path).ok().as_deref() != Some(bytes) {
@@ -105,21 +153,48 @@ fn stage(context: &Context, source: &Path) -> anyhow::Result<App> {
 fn describe(dir: &Path) -> anyhow::Result<App> {
     let (_, manifest) = manifest(dir)?;
     let component = dir.join(&manifest.wasm);
-    let bytes = std::fs::read(&component).with_context(|| format!("cannot read {}", component.display()))?;
-    Ok(App { name: manifest.name, dir: dir.to_owned(), wasm: manifest.wasm, sha256: sha256(bytes) })
+    let bytes = std::fs::read(&component)
+        .with_context(|| format!("cannot read {}", component.display()))?;
+    Ok(App {
+        name: manifest.name,
+        dir: dir.to_owned(),
+        wasm: manifest.wasm,
+        sha256: sha256(bytes),
+    })
 }
 
 fn manifest(dir: &Path) -> anyhow::Result<(String, ManifestApp)> {
     let path = dir.join("vyoma.toml");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let parsed: ManifestFile = toml::from_str(&text).with_context(|| format!("{} is not a manifest", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let parsed: ManifestFile =
+        toml::from_str(&text).with_context(|| format!("{} is not a manifest", path.display()))?;
     let app = parsed.app;
     // Both become paths below; vyomad's own check comes too late for that.
-    if app.name.is_empty() || !app.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
-        bail!("{}: app.name: found {:?}; expected a-z, 0-9 and -", path.display(), app.name);
+    if app.name.is_empty()
+        || !app
+            .name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    {
+        bail!(
+            "{}: app.name: found {:?}; expected a-z, 0-9 and -",
+            path.display(),
+            app.name
+        );
     }
-    if app.wasm.is_empty() || app.wasm.starts_with('/') || app.wasm.split('/').any(|part| matches!(part, "." | ".." | "")) {
-        bail!("{}: app.wasm: found {:?}; expected a path inside the app's folder", path.display(), app.wasm);
+    if app.wasm.is_empty()
+        || app.wasm.starts_with('/')
+        || app
+            .wasm
+            .split('/')
+            .any(|part| matches!(part, "." | ".." | ""))
+    {
+        bail!(
+            "{}: app.wasm: found {:?}; expected a path inside the app's folder",
+            path.display(),
+            app.wasm
+        );
     }
     Ok((text, app))
 }
@@ -128,7 +203,12 @@ fn manifest(dir: &Path) -> anyhow::Result<(String, ManifestApp)> {
 pub(crate) fn check_names(apps: &[App]) -> anyhow::Result<()> {
     for (index, app) in apps.iter().enumerate() {
         if let Some(first) = apps[..index].iter().find(|first| first.name == app.name) {
-            bail!("app name {:?} is used by {} and by {}", app.name, first.dir.display(), app.dir.display());
+            bail!(
+                "app name {:?} is used by {} and by {}",
+                app.name,
+                first.dir.display(),
+                app.dir.display()
+            );
         }
     }
     Ok(())

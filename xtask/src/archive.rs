@@ -57,14 +57,24 @@ impl Tree {
         for (number, (path, node)) in (1_u32..).zip(&self.0) {
             let (mode, links, bytes): (u32, u32, &[u8]) = match node {
                 Node::Dir => (DIR | 0o755, 2, &[]),
-                Node::File { bytes, executable } => (FILE | if *executable { 0o755 } else { 0o644 }, 1, bytes),
+                Node::File { bytes, executable } => {
+                    (FILE | if *executable { 0o755 } else { 0o644 }, 1, bytes)
+                }
                 Node::Char { mode, .. } => (CHAR | mode, 1, &[]),
             };
-            let mut entry = Builder::new(path).ino(number).nlink(links).mode(mode).uid(0).gid(0).mtime(0);
+            let mut entry = Builder::new(path)
+                .ino(number)
+                .nlink(links)
+                .mode(mode)
+                .uid(0)
+                .gid(0)
+                .mtime(0);
             if let Node::Char { major, minor, .. } = node {
                 entry = entry.rdev_major(*major).rdev_minor(*minor);
             }
-            let size = u32::try_from(bytes.len()).ok().with_context(|| format!("{path} is 4 GiB or more"))?;
+            let size = u32::try_from(bytes.len())
+                .ok()
+                .with_context(|| format!("{path} is 4 GiB or more"))?;
             let mut writer = entry.write(&mut archive, size);
             writer.write_all(bytes)?;
             writer.finish()?;
@@ -78,7 +88,9 @@ impl Tree {
 /// The paths in a packed archive, with a leading slash, in archive order.
 pub(crate) fn list(packed: &[u8]) -> anyhow::Result<Vec<String>> {
     let mut bytes = Vec::new();
-    zstd::Decoder::new(packed)?.read_to_end(&mut bytes).context("not a zstd archive")?;
+    zstd::Decoder::new(packed)?
+        .read_to_end(&mut bytes)
+        .context("not a zstd archive")?;
     let mut rest = Cursor::new(bytes);
     let mut paths = Vec::new();
     loop {
@@ -87,7 +99,10 @@ pub(crate) fn list(packed: &[u8]) -> anyhow::Result<Vec<String>> {
             break;
         }
         let name = reader.entry().name().to_owned();
-        ensure!(!name.starts_with('/') && !name.contains(".."), "entry {name:?} leaves the archive");
+        ensure!(
+            !name.starts_with('/') && !name.contains(".."),
+            "entry {name:?} leaves the archive"
+        );
         paths.push(format!("/{name}"));
         rest = reader.finish()?;
     }
@@ -100,9 +115,28 @@ mod tests {
 
     fn sample() -> Tree {
         let mut tree = Tree::default();
-        tree.add("init", Node::File { bytes: b"\x7fELF".to_vec(), executable: true });
-        tree.add("etc/vyoma/profile.toml", Node::File { bytes: b"[profile]".to_vec(), executable: false });
-        tree.add("dev/console", Node::Char { major: 5, minor: 1, mode: 0o600 });
+        tree.add(
+            "init",
+            Node::File {
+                bytes: b"\x7fELF".to_vec(),
+                executable: true,
+            },
+        );
+        tree.add(
+            "etc/vyoma/profile.toml",
+            Node::File {
+                bytes: b"[profile]".to_vec(),
+                executable: false,
+            },
+        );
+        tree.add(
+            "dev/console",
+            Node::Char {
+                major: 5,
+                minor: 1,
+                mode: 0o600,
+            },
+        );
         tree
     }
 
@@ -110,7 +144,14 @@ mod tests {
     fn what_was_packed_is_listed_with_the_folders_above_it_first() {
         let (packed, size) = sample().pack().unwrap();
         assert!(size > 500, "five headers of 110 bytes");
-        let expected = ["/dev", "/dev/console", "/etc", "/etc/vyoma", "/etc/vyoma/profile.toml", "/init"];
+        let expected = [
+            "/dev",
+            "/dev/console",
+            "/etc",
+            "/etc/vyoma",
+            "/etc/vyoma/profile.toml",
+            "/init",
+        ];
         assert_eq!(list(&packed).unwrap(), expected);
         assert_eq!(sample().paths(), expected);
     }

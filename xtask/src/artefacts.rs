@@ -15,7 +15,16 @@ use crate::platforms::{Arch, Target};
 pub(crate) fn program(context: &Context, package: &str, arch: Arch) -> anyhow::Result<PathBuf> {
     say(format_args!("building {package} for {}", arch.name()));
     let target = arch.rust_target();
-    call(context.cargo().args(["build", "--quiet", "--locked", "--release", "--package", package, "--target", target]))?;
+    call(context.cargo().args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--package",
+        package,
+        "--target",
+        target,
+    ]))?;
     let file = context.target.join(target).join("release").join(package);
     ensure!(file.is_file(), "cargo built no {}", file.display());
     Ok(file)
@@ -31,7 +40,12 @@ pub(crate) struct Artefact {
 }
 
 /// The artefacts of `app`, compiled by `vyomad` for the oldest CPU that `target` runs on, or remembered from the last time.
-pub(crate) fn compile(context: &Context, target: &Target, vyomad: &Path, app: &App) -> anyhow::Result<Vec<Artefact>> {
+pub(crate) fn compile(
+    context: &Context,
+    target: &Target,
+    vyomad: &Path,
+    app: &App,
+) -> anyhow::Result<Vec<Artefact>> {
     let all = context.out.join("store").join(target.id());
     // A compiler is part of the key: another vyomad may generate other code, and what the last one made is of no use.
     let compiler = &sha256_file(vyomad)?[..16];
@@ -39,21 +53,39 @@ pub(crate) fn compile(context: &Context, target: &Target, vyomad: &Path, app: &A
     let dir = all.join(compiler).join(&app.sha256);
     if !dir.is_dir() {
         let parent = all.join(compiler);
-        std::fs::create_dir_all(&parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        std::fs::create_dir_all(&parent)
+            .with_context(|| format!("cannot make {}", parent.display()))?;
         let fresh = tempfile::tempdir_in(&parent)?;
         say(format_args!("compiling {} for {}", app.name, target.id()));
         let mut command = runner(target.arch, vyomad)?;
-        command.args(["compile", "--profile", target.platform, "--cpu", target.arch.cpu_level()]);
-        command.arg(app.dir.join(&app.wasm)).arg("--store").arg(fresh.path());
-        capture(&mut command).with_context(|| format!("{}: {} cannot be compiled", target.id(), app.name))?;
+        command.args([
+            "compile",
+            "--profile",
+            target.platform,
+            "--cpu",
+            target.arch.cpu_level(),
+        ]);
+        command
+            .arg(app.dir.join(&app.wasm))
+            .arg("--store")
+            .arg(fresh.path());
+        capture(&mut command)
+            .with_context(|| format!("{}: {} cannot be compiled", target.id(), app.name))?;
         std::fs::rename(fresh.keep(), &dir)?;
     }
     let mut artefacts: Vec<Artefact> = std::fs::read_dir(&dir)?
         .flatten()
-        .map(|entry| Artefact { key: entry.file_name().to_string_lossy().into_owned(), path: entry.path() })
+        .map(|entry| Artefact {
+            key: entry.file_name().to_string_lossy().into_owned(),
+            path: entry.path(),
+        })
         .collect();
     artefacts.sort_by(|a, b| a.key.cmp(&b.key));
-    ensure!(!artefacts.is_empty(), "`vyomad compile` wrote no artefact for {} into its store", app.name);
+    ensure!(
+        !artefacts.is_empty(),
+        "`vyomad compile` wrote no artefact for {} into its store",
+        app.name
+    );
     Ok(artefacts)
 }
 
@@ -65,7 +97,12 @@ fn runner(arch: Arch, binary: &Path) -> anyhow::Result<Command> {
     // Debian 12 calls the static one qemu-aarch64-static; 13 has only one.
     let emulator = which(format!("qemu-{}-static", arch.name()))
         .or_else(|| which(format!("qemu-{}", arch.name())))
-        .with_context(|| format!("qemu-user for {} is not installed; run `make setup`", arch.name()))?;
+        .with_context(|| {
+            format!(
+                "qemu-user for {} is not installed; run `make setup`",
+                arch.name()
+            )
+        })?;
     let mut command = Command::new(emulator);
     command.arg(binary);
     Ok(command)

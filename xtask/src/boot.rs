@@ -143,17 +143,26 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
         echo: !options.quiet,
     };
     let write = |report: &Report| -> anyhow::Result<()> {
-        let Some(path) = &options.json else { return Ok(()) };
+        let Some(path) = &options.json else {
+            return Ok(());
+        };
         let mut value = serde_json::to_value(report)?;
         value["platform"] = target.platform.into();
         value["arch"] = target.arch.name().into();
         value["image"] = image.report()?;
-        write_atomically(&std::path::absolute(path)?, serde_json::to_string_pretty(&value)?.as_bytes())
+        write_atomically(
+            &std::path::absolute(path)?,
+            serde_json::to_string_pretty(&value)?.as_bytes(),
+        )
     };
     let report = boot(&target, &image, &options.machine, &plan, &write)?;
     write(&report)?;
     summarise(&target, &report, &options.until);
-    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// What to wait for.
@@ -194,9 +203,14 @@ pub(crate) fn boot(
         qmp: Some(&qmp_path),
     };
     let mut command = machine.command()?;
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
     let started = Instant::now();
-    let mut child = command.spawn().with_context(|| format!("cannot run {}", shown(&command)))?;
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot run {}", shown(&command)))?;
     let (sender, seen) = channel();
     read_console(&mut child, started, sender.clone())?;
     let qmp = Qmp::connect(&qmp_path, move |event| {
@@ -260,7 +274,24 @@ fn read_console(child: &mut Child, started: Instant, sender: Sender<Seen>) -> an
 }
 
 fn line(at: f64, bytes: &[u8]) -> Line {
-    Line { at, text: String::from_utf8_lossy(bytes).trim_end_matches('\r').to_owned() }
+    let text = String::from_utf8_lossy(bytes);
+    Line {
+        at,
+        text: without_colour(text.trim_end_matches('\r')),
+    }
+}
+
+/// `[app] text` of a line whose `[app]` vyomad coloured. Undoes exactly that, so that an escape sequence which an app
+/// smuggled to the console would still be in the report.
+fn without_colour(text: &str) -> String {
+    let coloured = text
+        .strip_prefix("\x1b[3")
+        .and_then(|rest| rest.split_once("m["))
+        .filter(|(digit, _)| digit.len() == 1);
+    match coloured.and_then(|(_, rest)| rest.split_once("]\x1b[0m ")) {
+        Some((app, rest)) => format!("[{app}] {rest}"),
+        None => text.to_owned(),
+    }
 }
 
 /// Takes in what is seen until the plan is fulfilled, the device is off or the time is up.
@@ -309,7 +340,15 @@ fn watch(
 
 /// A device's console could hold anything; this terminal gets no control characters from it.
 fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 fn wait(child: &mut Child) -> anyhow::Result<Option<i32>> {
@@ -344,20 +383,31 @@ impl Report {
 
     fn take(&mut self, line: Line, until: &[Regex]) {
         let stamp = kernel_time(&line.text);
-        let moment = Moment { wall: line.at, kernel: stamp };
+        let moment = Moment {
+            wall: line.at,
+            kernel: stamp,
+        };
         if stamp.is_some() && self.kernel.is_none() {
             self.kernel = Some(moment);
         }
-        if self.init.is_none() && stamp.is_some() && line.text.contains("Run /init as init process") {
+        if self.init.is_none() && stamp.is_some() && line.text.contains("Run /init as init process")
+        {
             self.init = Some(moment);
         }
         if self.first_app_line.is_none() && is_app_line(&line.text) {
             self.first_app_line = Some(moment);
         }
         for regex in until {
-            let known = self.matched.iter().any(|found| found.regex == regex.as_str());
+            let known = self
+                .matched
+                .iter()
+                .any(|found| found.regex == regex.as_str());
             if !known && regex.is_match(&line.text) {
-                self.matched.push(Match { regex: regex.as_str().to_owned(), at: line.at, line: line.text.clone() });
+                self.matched.push(Match {
+                    regex: regex.as_str().to_owned(),
+                    at: line.at,
+                    line: line.text.clone(),
+                });
             }
         }
         self.lines.push(line);
@@ -368,20 +418,28 @@ impl Report {
 fn kernel_time(text: &str) -> Option<f64> {
     let (stamp, _) = text.strip_prefix('[')?.split_once(']')?;
     let (seconds, fraction) = stamp.trim_start().split_once('.')?;
-    (fraction.len() == 6 && seconds.bytes().all(|byte| byte.is_ascii_digit())).then(|| stamp.trim().parse().ok())?
+    (fraction.len() == 6 && seconds.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| stamp.trim().parse().ok())?
 }
 
 /// vyomad shows what apps print as `[NAME] text`, and its own lines as `vyomad: text`.
 fn is_app_line(text: &str) -> bool {
-    let name = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map(|(name, _)| name);
+    let name = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "))
+        .map(|(name, _)| name);
     name.is_some_and(|name| {
         name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            && name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     })
 }
 
 fn summarise(target: &Target, report: &Report, until: &[Regex]) {
-    let seconds = |moment: Option<Moment>| moment.map_or("-".to_owned(), |moment| format!("{:.2} s", moment.wall));
+    let seconds = |moment: Option<Moment>| {
+        moment.map_or("-".to_owned(), |moment| format!("{:.2} s", moment.wall))
+    };
     say(format_args!(
         "{}: {}; kernel {}, init {}, first app line {}; {} resets; QEMU {}",
         target.id(),
@@ -393,8 +451,16 @@ fn summarise(target: &Target, report: &Report, until: &[Regex]) {
         report.ended.unwrap_or("-"),
     ));
     for regex in until {
-        if !report.matched.iter().any(|found| found.regex == regex.as_str()) {
-            say(format_args!("no console line matched {:?} ({} lines seen)", regex.as_str(), report.lines.len()));
+        if !report
+            .matched
+            .iter()
+            .any(|found| found.regex == regex.as_str())
+        {
+            say(format_args!(
+                "no console line matched {:?} ({} lines seen)",
+                regex.as_str(),
+                report.lines.len()
+            ));
         }
     }
 }
@@ -405,7 +471,10 @@ mod tests {
 
     #[test]
     fn kernel_time_stamps_are_told_from_app_lines() {
-        assert_eq!(kernel_time("[    1.234567] Run /init as init process"), Some(1.234_567));
+        assert_eq!(
+            kernel_time("[    1.234567] Run /init as init process"),
+            Some(1.234_567)
+        );
         assert_eq!(kernel_time("[hello] Hello from Vyoma!"), None);
         assert_eq!(kernel_time("[1.5] not the kernel"), None);
         assert!(is_app_line("[hello] Hello from Vyoma!"));
@@ -414,12 +483,35 @@ mod tests {
     }
 
     #[test]
+    fn only_the_colour_that_vyomad_gives_is_taken_off() {
+        assert_eq!(
+            without_colour("\x1b[32m[hello]\x1b[0m Hello"),
+            "[hello] Hello"
+        );
+        assert_eq!(
+            without_colour("[hello] \x1b[31mred\x1b[0m "),
+            "[hello] \x1b[31mred\x1b[0m "
+        );
+    }
+
+    #[test]
     fn a_report_knows_the_milestones_and_what_was_waited_for() {
         let until = [Regex::new("Hello").unwrap(), Regex::new("never").unwrap()];
         let mut report = Report::new();
-        let texts = ["[    0.000000] Linux", "[    0.400000] Run /init as init process", "[hello] Hello", "[hello] Hello"];
+        let texts = [
+            "[    0.000000] Linux",
+            "[    0.400000] Run /init as init process",
+            "[hello] Hello",
+            "[hello] Hello",
+        ];
         for (at, text) in (1_u8..).zip(texts) {
-            report.take(Line { at: f64::from(at), text: text.to_owned() }, &until);
+            report.take(
+                Line {
+                    at: f64::from(at),
+                    text: text.to_owned(),
+                },
+                &until,
+            );
         }
         assert!((report.kernel.unwrap().wall - 1.0).abs() < 1e-9);
         assert!((report.init.unwrap().kernel.unwrap() - 0.4).abs() < 1e-9);

@@ -39,18 +39,31 @@ impl Context {
         };
         let cache = match std::env::var_os("XDG_CACHE_HOME") {
             Some(dir) if !dir.is_empty() => PathBuf::from(dir),
-            _ => PathBuf::from(std::env::var_os("HOME").context("HOME is not set; expected it, for the cache folder")?)
-                .join(".cache"),
+            _ => PathBuf::from(
+                std::env::var_os("HOME")
+                    .context("HOME is not set; expected it, for the cache folder")?,
+            )
+            .join(".cache"),
         }
         .join("vyoma");
-        Ok(Self { out: target.join("vyoma"), root, target, cache })
+        Ok(Self {
+            out: target.join("vyoma"),
+            root,
+            target,
+            cache,
+        })
     }
 
     /// `cargo` of the pinned toolchain, in the repository. Flags that a user's environment carries would change the bytes.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new("cargo");
         command.current_dir(&self.root);
-        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        for name in [
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_BUILD_RUSTFLAGS",
+            "CARGO_BUILD_TARGET",
+        ] {
             command.env_remove(name);
         }
         command
@@ -94,7 +107,12 @@ pub(crate) fn capture(command: &mut Command) -> anyhow::Result<String> {
         .with_context(|| format!("cannot run {}", command.get_program().to_string_lossy()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`{}` failed ({}): {}", shown(command), output.status, said.trim());
+        bail!(
+            "`{}` failed ({}): {}",
+            shown(command),
+            output.status,
+            said.trim()
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -110,9 +128,11 @@ pub(crate) fn which(program: impl AsRef<OsStr>) -> Option<PathBuf> {
 
 /// Lower-case hex SHA-256 of a file.
 pub(crate) fn sha256_file(path: &Path) -> anyhow::Result<String> {
-    let mut file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut file =
+        std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut hash = Sha256::new();
-    std::io::copy(&mut file, &mut HashWriter(&mut hash)).with_context(|| format!("cannot read {}", path.display()))?;
+    std::io::copy(&mut file, &mut HashWriter(&mut hash))
+        .with_context(|| format!("cannot read {}", path.display()))?;
     Ok(hex(&hash.finalize()))
 }
 
@@ -135,21 +155,28 @@ impl std::io::Write for HashWriter<'_> {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Writes `bytes` to `path` whole or not at all (a neighbour file, then a rename), making the folder first.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let dir = path.parent().context("a file has a folder")?;
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let mut file =
-        tempfile::NamedTempFile::new_in(dir).with_context(|| format!("cannot write in {}", dir.display()))?;
-    file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut file = tempfile::NamedTempFile::new_in(dir)
+        .with_context(|| format!("cannot write in {}", dir.display()))?;
+    file.write_all(bytes)
+        .with_context(|| format!("cannot write {}", path.display()))?;
     // A temporary file is private to its owner; what xtask makes is for everyone who may read the target directory.
-    std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    std::fs::set_permissions(
+        file.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    )?;
+    file.persist(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
 }

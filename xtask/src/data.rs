@@ -46,7 +46,11 @@ pub(crate) fn prepare(disk: &Disk, scratch: &Path) -> anyhow::Result<Option<Path
     match disk {
         Disk::None => return Ok(None),
         Disk::File(file) => {
-            ensure!(file.is_file(), "--data: found no file {}; expected one, or none, blank or fresh", file.display());
+            ensure!(
+                file.is_file(),
+                "--data: found no file {}; expected one, or none, blank or fresh",
+                file.display()
+            );
             return Ok(Some(file.clone()));
         }
         Disk::Blank => blank(&path)?,
@@ -79,7 +83,16 @@ fn format(path: &Path) -> anyhow::Result<()> {
     blank(path)?;
     let mke2fs = which("mke2fs").context("mke2fs is not installed; run `make setup`")?;
     // Everything initialised now: a device that boots for the first time has better things to do.
-    let options = ["-q", "-F", "-t", "ext4", "-L", LABEL, "-E", "lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0"];
+    let options = [
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-L",
+        LABEL,
+        "-E",
+        "lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0",
+    ];
     capture(Command::new(mke2fs).args(options).arg(path))?;
     Ok(())
 }

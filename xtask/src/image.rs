@@ -1,6 +1,7 @@
 //! A platform's image: a kernel and an initramfs with vyomad, the profile, the apps and their machine code, the folders
 //! that vyomad mounts on, and nothing else. Called by `image`, `run`, `boot`, tests and figures.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
+use crate::Which;
 use crate::apps::{self, App};
 use crate::archive::{self, Node, Tree};
 use crate::artefacts;
@@ -15,7 +17,6 @@ use crate::context::{Context, sha256, write_atomically};
 use crate::kernel::{self, Kernel};
 use crate::platforms::Target;
 use crate::setup::{self, Need};
-use crate::Which;
 
 /// Where vyomad mounts file systems.
 const MOUNT_POINTS: [&str; 5] = ["data", "dev", "proc", "run", "sys"];
@@ -42,6 +43,29 @@ pub(crate) struct WhichApps {
     /// Put no app into the image.
     #[arg(long, conflicts_with = "dirs")]
     pub(crate) no_apps: bool,
+    /// Put this static program into the image as /init, and nothing else: for finding out whether a fault is vyomad's.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dirs", "no_apps"])]
+    pub(crate) init: Option<PathBuf>,
+}
+
+impl WhichApps {
+    /// Only these.
+    pub(crate) fn only(dirs: Vec<PathBuf>) -> Self {
+        Self {
+            no_apps: dirs.is_empty(),
+            dirs,
+            init: None,
+        }
+    }
+
+    /// A program instead of vyomad.
+    pub(crate) fn program(file: PathBuf) -> Self {
+        Self {
+            dirs: Vec::new(),
+            no_apps: false,
+            init: Some(file),
+        }
+    }
 }
 
 /// A built image.
@@ -63,7 +87,11 @@ impl Image {
     /// For reports.
     pub(crate) fn report(&self) -> anyhow::Result<serde_json::Value> {
         let size = |path: &Path| -> anyhow::Result<u64> { Ok(std::fs::metadata(path)?.len()) };
-        let apps: Vec<_> = self.apps.iter().map(|app| json!({"name": app.name, "sha256": app.sha256})).collect();
+        let apps: Vec<_> = self
+            .apps
+            .iter()
+            .map(|app| json!({"name": app.name, "sha256": app.sha256}))
+            .collect();
         Ok(json!({
             "kernel": self.kernel.image,
             "kernel_config": self.kernel.config,
@@ -84,7 +112,11 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     let image = build(context, &target, &options.apps)?;
     apps::announce(&image.apps);
     let report = image.report()?;
-    println!("kernel     {} ({} bytes)", image.kernel.image.display(), report["kernel_bytes"]);
+    println!(
+        "kernel     {} ({} bytes)",
+        image.kernel.image.display(),
+        report["kernel_bytes"]
+    );
     println!(
         "initramfs  {} ({} bytes, {} unpacked)",
         image.initramfs.display(),
@@ -92,51 +124,117 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
         image.unpacked
     );
     if let Some(path) = &options.json {
-        write_atomically(&std::path::absolute(path)?, serde_json::to_string_pretty(&report)?.as_bytes())?;
+        write_atomically(
+            &std::path::absolute(path)?,
+            serde_json::to_string_pretty(&report)?.as_bytes(),
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Builds everything that the image of `target` consists of.
-pub(crate) fn build(context: &Context, target: &Target, which: &WhichApps) -> anyhow::Result<Image> {
+pub(crate) fn build(
+    context: &Context,
+    target: &Target,
+    which: &WhichApps,
+) -> anyhow::Result<Image> {
+    let mut tree = Tree::default();
+    // The kernel opens /dev/console for init before anything is mounted; a panic hook needs /dev/null no later.
+    tree.add(
+        "dev/console",
+        Node::Char {
+            major: 5,
+            minor: 1,
+            mode: 0o600,
+        },
+    );
+    tree.add(
+        "dev/null",
+        Node::Char {
+            major: 1,
+            minor: 3,
+            mode: 0o666,
+        },
+    );
+    let apps = match &which.init {
+        Some(program) => {
+            tree.add("init", file(program, true)?);
+            Vec::new()
+        }
+        None => fill(context, target, which, &mut tree)?,
+    };
+    let kernel = kernel::ensure(context, target.arch)?;
+    let (packed, unpacked) = tree.pack()?;
+    let contents = archive::list(&packed)?;
+    debug_assert_eq!(contents, tree.paths());
+    // Images of different apps lie side by side: tests boot several at once.
+    let mut name = String::new();
+    for app in &apps {
+        let _ = writeln!(name, "{} {}", app.name, app.dir.display());
+    }
+    let _ = writeln!(name, "{:?}", which.init);
+    let dir = context
+        .out
+        .join("images")
+        .join(format!("{}-{}", target.id(), &sha256(name)[..8]));
+    let initramfs = dir.join("initramfs.cpio.zst");
+    write_atomically(&initramfs, &packed)?;
+    Ok(Image {
+        kernel,
+        initramfs,
+        unpacked,
+        contents,
+        apps,
+    })
+}
+
+/// Everything that vyomad and its apps need.
+fn fill(
+    context: &Context,
+    target: &Target,
+    which: &WhichApps,
+    tree: &mut Tree,
+) -> anyhow::Result<Vec<App>> {
     let apps = if which.no_apps {
         Vec::new()
     } else if which.dirs.is_empty() {
         apps::build_all(context)?.0
     } else {
-        which.dirs.iter().map(|dir| apps::ready(context, dir)).collect::<anyhow::Result<_>>()?
+        which
+            .dirs
+            .iter()
+            .map(|dir| apps::ready(context, dir))
+            .collect::<anyhow::Result<_>>()?
     };
     apps::check_names(&apps)?;
     let vyomad = artefacts::program(context, "vyomad", target.arch)?;
-    let kernel = kernel::ensure(context, target.arch)?;
-
-    let mut tree = Tree::default();
     for dir in MOUNT_POINTS.iter().chain(&["apps", "store"]) {
         tree.dir(dir);
     }
-    // The kernel opens /dev/console for init before anything is mounted; a panic hook needs /dev/null no later.
-    tree.add("dev/console", Node::Char { major: 5, minor: 1, mode: 0o600 });
-    tree.add("dev/null", Node::Char { major: 1, minor: 3, mode: 0o666 });
     tree.add("init", file(&vyomad, true)?);
     let profile = target.profile.clone().into_bytes();
-    tree.add("etc/vyoma/profile.toml", Node::File { bytes: profile, executable: false });
+    tree.add(
+        "etc/vyoma/profile.toml",
+        Node::File {
+            bytes: profile,
+            executable: false,
+        },
+    );
     for app in &apps {
         for path in ["vyoma.toml", &app.wasm] {
-            tree.add(&format!("apps/{}/{path}", app.name), file(&app.dir.join(path), false)?);
+            tree.add(
+                &format!("apps/{}/{path}", app.name),
+                file(&app.dir.join(path), false)?,
+            );
         }
         for artefact in artefacts::compile(context, target, &vyomad, app)? {
-            tree.add(&format!("store/{}", artefact.key), file(&artefact.path, false)?);
+            tree.add(
+                &format!("store/{}", artefact.key),
+                file(&artefact.path, false)?,
+            );
         }
     }
-    let (packed, unpacked) = tree.pack()?;
-    let contents = archive::list(&packed)?;
-    debug_assert_eq!(contents, tree.paths());
-    // Images of different apps lie side by side: tests boot several at once.
-    let names: Vec<&str> = apps.iter().map(|app| app.name.as_str()).collect();
-    let dir = context.out.join("images").join(format!("{}-{}", target.id(), &sha256(names.join(" "))[..8]));
-    let initramfs = dir.join("initramfs.cpio.zst");
-    write_atomically(&initramfs, &packed)?;
-    Ok(Image { kernel, initramfs, unpacked, contents, apps })
+    Ok(apps)
 }
 
 fn file(path: &Path, executable: bool) -> anyhow::Result<Node> {

@@ -84,28 +84,51 @@ pub(crate) fn ensure(context: &Context, arch: Arch) -> anyhow::Result<Kernel> {
     let make = Make::of(arch);
     let source = Source::find(context)?;
     let fragments = fragments(context, arch);
-    let mut inputs = format!("recipe {RECIPE}\nsource {} {}\n", source.version, source.sha256);
-    writeln!(inputs, "compiler {}", capture(Command::new(make.compiler).arg("-dumpfullversion"))?.trim())?;
+    let mut inputs = format!(
+        "recipe {RECIPE}\nsource {} {}\n",
+        source.version, source.sha256
+    );
+    writeln!(
+        inputs,
+        "compiler {}",
+        capture(Command::new(make.compiler).arg("-dumpfullversion"))?.trim()
+    )?;
     for path in &fragments {
-        let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         writeln!(inputs, "fragment {name} {}", sha256(text))?;
     }
-    let dir = context.cache.join("kernels").join(format!("{}-{}", arch.name(), &sha256(&inputs)[..16]));
-    let kernel = Kernel { image: dir.join(make.target), config: dir.join("config") };
+    let dir =
+        context
+            .cache
+            .join("kernels")
+            .join(format!("{}-{}", arch.name(), &sha256(&inputs)[..16]));
+    let kernel = Kernel {
+        image: dir.join(make.target),
+        config: dir.join("config"),
+    };
     let stamp = dir.join("made-from");
     if stamp.is_file() {
         return Ok(kernel);
     }
 
-    let objects = context.cache.join("build").join(format!("kernel-{}", arch.name()));
-    std::fs::create_dir_all(&objects).with_context(|| format!("cannot make {}", objects.display()))?;
+    let objects = context
+        .cache
+        .join("build")
+        .join(format!("kernel-{}", arch.name()));
+    std::fs::create_dir_all(&objects)
+        .with_context(|| format!("cannot make {}", objects.display()))?;
     let _lock = lock(&objects.with_extension("lock"))?;
     if stamp.is_file() {
         return Ok(kernel);
     }
     let tree = source.unpack(context)?;
-    say(format_args!("kernel {}: building (some minutes, once; objects stay in {})", arch.name(), objects.display()));
+    say(format_args!(
+        "kernel {}: building (some minutes, once; objects stay in {})",
+        arch.name(),
+        objects.display()
+    ));
     let started = Instant::now();
     configure(&make, &tree, &objects, &fragments)?;
     compile(&make, &tree, &objects, arch)?;
@@ -113,50 +136,88 @@ pub(crate) fn ensure(context: &Context, arch: Arch) -> anyhow::Result<Kernel> {
     write_atomically(&kernel.config, &std::fs::read(objects.join(".config"))?)?;
     // Last, so that a build that was cut short is never taken for a kernel.
     write_atomically(&stamp, inputs.as_bytes())?;
-    say(format_args!("kernel {}: done in {} s", arch.name(), started.elapsed().as_secs()));
+    say(format_args!(
+        "kernel {}: done in {} s",
+        arch.name(),
+        started.elapsed().as_secs()
+    ));
     Ok(kernel)
 }
 
 fn fragments(context: &Context, arch: Arch) -> Vec<PathBuf> {
     let dir = context.root.join("br2-external/board/vyoma/kernel");
-    vec![dir.join("common.config"), dir.join(format!("{}.config", arch.name()))]
+    vec![
+        dir.join("common.config"),
+        dir.join(format!("{}.config", arch.name())),
+    ]
 }
 
 /// Two checkouts share the cache: the second waits for the first, then finds its result.
 fn lock(path: &Path) -> anyhow::Result<File> {
     let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
     if file.try_lock().is_err() {
-        say(format_args!("another build works in {}; waiting for it", path.with_extension("").display()));
+        say(format_args!(
+            "another build works in {}; waiting for it",
+            path.with_extension("").display()
+        ));
         file.lock()?;
     }
     Ok(file)
 }
 
 /// allnoconfig plus the fragments, and proof that the kernel took every one of their options.
-fn configure(make: &Make, tree: &Path, objects: &Path, fragments: &[PathBuf]) -> anyhow::Result<()> {
+fn configure(
+    make: &Make,
+    tree: &Path,
+    objects: &Path,
+    fragments: &[PathBuf],
+) -> anyhow::Result<()> {
     let config = objects.join(".config");
-    call(make.command(tree, objects).args(["-s", "allnoconfig"]).stdout(Stdio::null()))?;
+    call(
+        make.command(tree, objects)
+            .args(["-s", "allnoconfig"])
+            .stdout(Stdio::null()),
+    )?;
     let mut merge = Command::new(tree.join("scripts/kconfig/merge_config.sh"));
-    merge.current_dir(tree).args(["-m", "-O"]).arg(objects).arg(&config).args(fragments);
+    merge
+        .current_dir(tree)
+        .args(["-m", "-O"])
+        .arg(objects)
+        .arg(&config)
+        .args(fragments);
     call(merge.stdout(Stdio::null()))?;
-    call(make.command(tree, objects).args(["-s", "olddefconfig"]).stdout(Stdio::null()))?;
+    call(
+        make.command(tree, objects)
+            .args(["-s", "olddefconfig"])
+            .stdout(Stdio::null()),
+    )?;
     let taken = std::fs::read_to_string(&config)?;
+    let mut faults = Vec::new();
     for path in fragments {
         let asked = std::fs::read_to_string(path)?;
         for (line, option) in refused(&asked, &taken) {
-            say(format_args!(
-                "{}:{line}: the kernel did not take {option}; expected its dependencies in the same fragments",
+            faults.push(format!(
+                "{}:{line}: the kernel did not take {option}",
                 path.display()
             ));
         }
     }
+    ensure!(
+        faults.is_empty(),
+        "{}\nexpected their dependencies in the same fragments",
+        faults.join("\n")
+    );
     Ok(())
 }
 
 /// Options of `asked` that `taken` has with another value, with their line numbers.
 fn refused<'a>(asked: &'a str, taken: &str) -> Vec<(usize, &'a str)> {
     let is_set = |option: &str| taken.lines().any(|line| line == option);
-    let has_key = |key: &str| taken.lines().any(|line| line.split_once('=').is_some_and(|(name, _)| name == key));
+    let has_key = |key: &str| {
+        taken
+            .lines()
+            .any(|line| line.split_once('=').is_some_and(|(name, _)| name == key))
+    };
     asked
         .lines()
         .enumerate()
@@ -172,18 +233,26 @@ fn refused<'a>(asked: &'a str, taken: &str) -> Vec<(usize, &'a str)> {
 fn compile(make: &Make, tree: &Path, objects: &Path, arch: Arch) -> anyhow::Result<()> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let log_path = objects.with_extension("log");
-    let mut log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
+    let mut log =
+        File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
     let (reader, writer) = std::io::pipe()?;
     let mut command = make.command(tree, objects);
     command.arg(format!("-j{jobs}")).arg(make.target);
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
     let mut child = command.spawn().context("cannot run make")?;
     // The command holds the pipe's other ends; while it lives, reading would never end.
     drop(command);
     let mut lines = 0_u32;
     let mut said = Instant::now();
     let terminal = std::io::stderr().is_terminal();
-    let pause = if terminal { Duration::from_secs(1) } else { PROGRESS };
+    let pause = if terminal {
+        Duration::from_secs(1)
+    } else {
+        PROGRESS
+    };
     for line in BufReader::new(reader).split(b'\n') {
         let line = line?;
         log.write_all(&line)?;
@@ -193,7 +262,11 @@ fn compile(make: &Make, tree: &Path, objects: &Path, arch: Arch) -> anyhow::Resu
             said = Instant::now();
             let last = String::from_utf8_lossy(&line);
             if terminal {
-                eprint!("\r\x1b[Kkernel {}: {lines} steps, {}", arch.name(), last.trim());
+                eprint!(
+                    "\r\x1b[Kkernel {}: {lines} steps, {}",
+                    arch.name(),
+                    last.trim()
+                );
             } else {
                 say(format_args!("kernel {}: {lines} steps", arch.name()));
             }
@@ -205,8 +278,17 @@ fn compile(make: &Make, tree: &Path, objects: &Path, arch: Arch) -> anyhow::Resu
     let status = child.wait()?;
     if !status.success() {
         let text = std::fs::read_to_string(&log_path).unwrap_or_default();
-        let errors: Vec<&str> = text.lines().filter(|line| line.contains("rror")).take(20).collect();
-        bail!("kernel {}: make failed ({status}); see {}\n{}", arch.name(), log_path.display(), errors.join("\n"));
+        let errors: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("rror"))
+            .take(20)
+            .collect();
+        bail!(
+            "kernel {}: make failed ({status}); see {}\n{}",
+            arch.name(),
+            log_path.display(),
+            errors.join("\n")
+        );
     }
     Ok(())
 }
@@ -237,13 +319,19 @@ impl Source {
         let tarball = Path::new("/usr/src").join(format!("{LINUX_SOURCE}.tar.xz"));
         let version = setup::installed(LINUX_SOURCE)
             .filter(|_| tarball.is_file())
-            .with_context(|| format!("package {LINUX_SOURCE} is not installed; run `make setup`"))?;
+            .with_context(|| {
+                format!("package {LINUX_SOURCE} is not installed; run `make setup`")
+            })?;
         let sha256 = remembered_hash(context, &tarball)?;
         let path = context.root.join("xtask/pins.toml");
         let pins: Pins = toml::from_str(&std::fs::read_to_string(&path)?)
             .with_context(|| format!("{} is not a list of pins", path.display()))?;
         judge(&pins, &version, &sha256)?;
-        Ok(Self { version, sha256, tarball })
+        Ok(Self {
+            version,
+            sha256,
+            tarball,
+        })
     }
 
     /// The source tree, unpacked in the cache.
@@ -258,7 +346,13 @@ impl Source {
         }
         say(format_args!("unpacking {}", self.tarball.display()));
         let fresh = tempfile::tempdir_in(&dir)?;
-        call(Command::new("tar").arg("-xf").arg(&self.tarball).arg("-C").arg(fresh.path()))?;
+        call(
+            Command::new("tar")
+                .arg("-xf")
+                .arg(&self.tarball)
+                .arg("-C")
+                .arg(fresh.path()),
+        )?;
         if tree.exists() {
             std::fs::remove_dir_all(&tree)?;
         }
@@ -271,7 +365,11 @@ impl Source {
 
 /// A pinned version must have the pinned hash; one that isn't pinned is Debian's word (apt checked its signature).
 fn judge(pins: &Pins, version: &str, sha256: &str) -> anyhow::Result<()> {
-    match pins.linux_source.iter().find(|pin| pin.package == LINUX_SOURCE && pin.version == version) {
+    match pins
+        .linux_source
+        .iter()
+        .find(|pin| pin.package == LINUX_SOURCE && pin.version == version)
+    {
         Some(pin) => ensure!(
             pin.sha256 == sha256,
             "{LINUX_SOURCE} {version} has SHA-256 {sha256}; expected {} (xtask/pins.toml); reinstall the package",
@@ -289,7 +387,12 @@ fn judge(pins: &Pins, version: &str, sha256: &str) -> anyhow::Result<()> {
 fn remembered_hash(context: &Context, tarball: &Path) -> anyhow::Result<String> {
     use std::os::unix::fs::MetadataExt as _;
     let metadata = std::fs::metadata(tarball)?;
-    let state = format!("{} {} {}", metadata.len(), metadata.mtime(), metadata.ctime());
+    let state = format!(
+        "{} {} {}",
+        metadata.len(),
+        metadata.mtime(),
+        metadata.ctime()
+    );
     let memo = context.cache.join(format!("{LINUX_SOURCE}.sha256"));
     if let Ok(text) = std::fs::read_to_string(&memo)
         && let Some((hash, known)) = text.split_once(' ')
@@ -308,18 +411,30 @@ mod tests {
 
     #[test]
     fn a_pinned_version_with_another_hash_is_refused() {
-        let pin = Pin { package: LINUX_SOURCE.into(), version: "1".into(), sha256: "aa".into() };
-        let pins = Pins { linux_source: vec![pin] };
+        let pin = Pin {
+            package: LINUX_SOURCE.into(),
+            version: "1".into(),
+            sha256: "aa".into(),
+        };
+        let pins = Pins {
+            linux_source: vec![pin],
+        };
         assert!(judge(&pins, "1", "aa").is_ok());
         let error = judge(&pins, "1", "bb").unwrap_err().to_string();
         assert!(error.contains("has SHA-256 bb; expected aa"), "{error}");
-        assert!(judge(&pins, "2", "bb").is_ok(), "an unknown version is Debian's word");
+        assert!(
+            judge(&pins, "2", "bb").is_ok(),
+            "an unknown version is Debian's word"
+        );
     }
 
     #[test]
     fn options_that_the_kernel_dropped_are_found() {
         let asked = "# remark\nCONFIG_A=y\nCONFIG_B=m\nCONFIG_C=n\nCONFIG_D=n\n";
         let taken = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=y\n";
-        assert_eq!(refused(asked, taken), [(3, "CONFIG_B=m"), (4, "CONFIG_C=n")]);
+        assert_eq!(
+            refused(asked, taken),
+            [(3, "CONFIG_B=m"), (4, "CONFIG_C=n")]
+        );
     }
 }

@@ -2,7 +2,10 @@
 //! Rust to be compiled. The Makefile and `.ci/run` call it through `bootstrap.sh`. It deliberately isn't a build system:
 //! cargo and the kernel's make decide what is out of date, xtask only calls them in order.
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stdout, reason = "a command-line tool: stdout is where its results go")]
+#![allow(
+    clippy::print_stdout,
+    reason = "a command-line tool: stdout is where its results go"
+)]
 
 mod apps;
 mod archive;
@@ -10,12 +13,16 @@ mod artefacts;
 mod boot;
 mod context;
 mod data;
+mod deny;
+mod hosted;
 mod image;
 mod kernel;
+mod new;
 mod platforms;
 mod qemu;
 mod run;
 mod setup;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +56,15 @@ enum Command {
     RunGui(run::Options),
     /// Boots an image for a test or a measurement, and reports in JSON.
     Boot(boot::Options),
+    /// Runs the daemon as an ordinary process on this machine.
+    Hosted(hosted::Options),
+    /// Makes an app from a template.
+    New {
+        /// Its name: a-z, 0-9 and -.
+        name: String,
+    },
+    /// Everything that CI runs.
+    Test(test::Options),
     /// Removes what was built in this checkout; downloads and kernels in the cache stay.
     Clean,
 }
@@ -77,7 +93,11 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error:#}");
-            if error.is::<platforms::NoSuchTarget>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if error.is::<platforms::NoSuchTarget>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -99,8 +119,18 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(options) => run::command(&context, &options, run::Console::Terminal),
         Command::RunGui(options) => run::command(&context, &options, run::Console::Window),
         Command::Boot(options) => boot::command(&context, &options),
+        Command::Hosted(options) => hosted::command(&context, &options),
+        Command::New { name } => {
+            new::command(&context, &name)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Test(options) => test::command(&context, &options),
         Command::Clean => {
-            for dir in [context.out.clone(), context.root.join("target"), context.root.join("apps/target")] {
+            for dir in [
+                context.out.clone(),
+                context.root.join("target"),
+                context.root.join("apps/target"),
+            ] {
                 remove(&dir)?;
             }
             Ok(ExitCode::SUCCESS)

@@ -104,16 +104,27 @@ struct Resources {
 }
 
 fn read(context: &Context, platform: &str) -> anyhow::Result<(String, ProfileFile)> {
-    let path = context.root.join("profiles").join(format!("{platform}.toml"));
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let parsed = toml::from_str(&text).with_context(|| format!("{} is not a profile", path.display()))?;
+    let path = context
+        .root
+        .join("profiles")
+        .join(format!("{platform}.toml"));
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let parsed =
+        toml::from_str(&text).with_context(|| format!("{} is not a profile", path.display()))?;
     Ok((text, parsed))
 }
 
 /// The target that was asked for, or [`NoSuchTarget`] with the list of platforms.
-pub(crate) fn select(context: &Context, platform: Option<&str>, arch: Option<Arch>) -> anyhow::Result<Target> {
+pub(crate) fn select(
+    context: &Context,
+    platform: Option<&str>,
+    arch: Option<Arch>,
+) -> anyhow::Result<Target> {
     let Some(&platform) = PLATFORMS.iter().find(|name| Some(**name) == platform) else {
-        let found = platform.map_or("no PLATFORM".to_owned(), |name| format!("unknown PLATFORM {name:?}"));
+        let found = platform.map_or("no PLATFORM".to_owned(), |name| {
+            format!("unknown PLATFORM {name:?}")
+        });
         return Err(NoSuchTarget(format!("{found}; expected one of:\n{}", list(context)?)).into());
     };
     let (text, profile) = read(context, platform)?;
@@ -125,8 +136,12 @@ pub(crate) fn select(context: &Context, platform: Option<&str>, arch: Option<Arc
         ))
         .into());
     }
-    let own = Arch::from_str(&profile.profile.arch, false)
-        .map_err(|_| NoSuchTarget(format!("{platform}: no machine for architecture {}", profile.profile.arch)))?;
+    let own = Arch::from_str(&profile.profile.arch, false).map_err(|_| {
+        NoSuchTarget(format!(
+            "{platform}: no machine for architecture {}",
+            profile.profile.arch
+        ))
+    })?;
     let arch = arch.unwrap_or(own);
     // The guide: servers are "ARM64 / x86-64"; the other platforms are one architecture each.
     if arch != own && platform != "server-headless" {
@@ -150,7 +165,11 @@ fn list(context: &Context) -> anyhow::Result<String> {
     let mut text = String::new();
     for platform in PLATFORMS {
         let (_, profile) = read(context, platform)?;
-        let arch = if platform == "server-headless" { "aarch64, x86_64" } else { &profile.profile.arch };
+        let arch = if platform == "server-headless" {
+            "aarch64, x86_64"
+        } else {
+            &profile.profile.arch
+        };
         let note = match profile.profile.runtime.as_str() {
             "wasmtime" => String::new(),
             engine => format!("   (not yet bootable: its engine {engine} is not in this version)"),
@@ -181,17 +200,36 @@ mod tests {
 
     #[test]
     fn a_platform_without_its_engine_says_so() {
-        for (platform, engine) in [("iot-edge", "wamr"), ("robotics-rt", "wamr"), ("mcu-minimal", "wasm3")] {
+        for (platform, engine) in [
+            ("iot-edge", "wamr"),
+            ("robotics-rt", "wamr"),
+            ("mcu-minimal", "wasm3"),
+        ] {
             let error = asked(Some(platform), None).unwrap_err().to_string();
-            assert!(error.contains(&format!("{engine}, which is not in this version")), "{error}");
+            assert!(
+                error.contains(&format!("{engine}, which is not in this version")),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn only_servers_come_in_two_architectures() {
-        assert_eq!(asked(Some("server-headless"), None).unwrap().arch, Arch::Aarch64);
-        assert_eq!(asked(Some("server-headless"), Some(Arch::X86_64)).unwrap().id(), "server-headless-x86_64");
-        assert!(asked(Some("mobile"), Some(Arch::X86_64)).unwrap_err().is::<NoSuchTarget>());
+        assert_eq!(
+            asked(Some("server-headless"), None).unwrap().arch,
+            Arch::Aarch64
+        );
+        assert_eq!(
+            asked(Some("server-headless"), Some(Arch::X86_64))
+                .unwrap()
+                .id(),
+            "server-headless-x86_64"
+        );
+        assert!(
+            asked(Some("mobile"), Some(Arch::X86_64))
+                .unwrap_err()
+                .is::<NoSuchTarget>()
+        );
     }
 
     #[test]

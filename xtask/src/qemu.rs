@@ -67,7 +67,12 @@ impl std::str::FromStr for Forward {
 
     fn from_str(text: &str) -> Result<Self, String> {
         text.split_once(':')
-            .and_then(|(host, guest)| Some(Self { host: host.parse().ok()?, guest: guest.parse().ok()? }))
+            .and_then(|(host, guest)| {
+                Some(Self {
+                    host: host.parse().ok()?,
+                    guest: guest.parse().ok()?,
+                })
+            })
             .ok_or_else(|| format!("found {text:?}; expected HOSTPORT:GUESTPORT, such as 8080:80"))
     }
 }
@@ -77,35 +82,91 @@ impl Machine<'_> {
     pub(crate) fn command(&self) -> anyhow::Result<Command> {
         let (program, machine, serial): (_, &[&str], _) = match self.target.arch {
             // Nehalem is x86-64 v2, the oldest CPU that images run on.
-            Arch::X86_64 => ("qemu-system-x86_64", &["-machine", "pc", "-cpu", "Nehalem", "-vga", "none"], "ttyS0"),
-            Arch::Aarch64 => ("qemu-system-aarch64", &["-machine", "virt", "-cpu", "cortex-a72"], "ttyAMA0"),
+            Arch::X86_64 => (
+                "qemu-system-x86_64",
+                &["-machine", "pc", "-cpu", "Nehalem", "-vga", "none"],
+                "ttyS0",
+            ),
+            Arch::Aarch64 => (
+                "qemu-system-aarch64",
+                &["-machine", "virt", "-cpu", "cortex-a72"],
+                "ttyAMA0",
+            ),
         };
         if which(program).is_none() {
             bail!("{program} is not installed; run `make setup`");
         }
         let mut qemu = Command::new("setpriv");
-        qemu.args(["--pdeathsig", "KILL", program, "-nodefaults", "-no-user-config", "-accel", "tcg"]).args(machine);
-        qemu.args(["-smp", CPUS, "-m", &format!("{}M", self.memory_mb.unwrap_or(self.target.ram_mb))]);
-        qemu.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.initramfs);
+        qemu.args([
+            "--pdeathsig",
+            "KILL",
+            program,
+            "-nodefaults",
+            "-no-user-config",
+            "-accel",
+            "tcg",
+        ])
+        .args(machine);
+        qemu.args([
+            "-smp",
+            CPUS,
+            "-m",
+            &format!("{}M", self.memory_mb.unwrap_or(self.target.ram_mb)),
+        ]);
+        qemu.arg("-kernel")
+            .arg(self.kernel)
+            .arg("-initrd")
+            .arg(self.initramfs);
         // A kernel panic restarts the device after a second, as it would in the field.
         let mut words = format!("console={serial} panic=1");
+        if self.console == Console::Window {
+            // The last one named is /dev/console.
+            words.push_str(" console=tty0");
+        }
         for word in self.append {
             words.push(' ');
             words.push_str(word);
         }
         qemu.args(["-append", &words]);
         match self.console {
-            Console::Pipe => qemu.args(["-display", "none", "-chardev", "stdio,id=console,signal=off"]),
-            Console::Terminal => qemu.args(["-display", "none", "-chardev", "stdio,id=console,mux=on,signal=off"]),
-            Console::Window => qemu.args(["-display", "gtk,show-tabs=on", "-chardev", "vc,id=console,cols=120,rows=40"]),
+            Console::Pipe => qemu.args([
+                "-display",
+                "none",
+                "-chardev",
+                "stdio,id=console,signal=off",
+            ]),
+            Console::Terminal => qemu.args([
+                "-display",
+                "none",
+                "-chardev",
+                "stdio,id=console,mux=on,signal=off",
+            ]),
+            Console::Window => qemu
+                .args([
+                    "-display",
+                    "gtk",
+                    "-device",
+                    "virtio-gpu-pci",
+                    "-device",
+                    "virtio-keyboard-pci",
+                ])
+                .args(["-chardev", "null,id=console"]),
         };
         qemu.args(["-serial", "chardev:console"]);
         if self.console == Console::Terminal {
             qemu.args(["-mon", "chardev=console,mode=readline"]);
         }
-        qemu.args(["-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset"]);
+        qemu.args([
+            "-device",
+            "virtio-rng-pci",
+            "-device",
+            "i6300esb",
+            "-action",
+            "watchdog=reset",
+        ]);
         if let Some(data) = self.data {
-            qemu.arg("-drive").arg(format!("if=none,id=data,format=raw,file={}", comma(data)));
+            qemu.arg("-drive")
+                .arg(format!("if=none,id=data,format=raw,file={}", comma(data)));
             qemu.args(["-device", "virtio-blk-pci,drive=data"]);
         }
         if self.target.network {
@@ -113,10 +174,16 @@ impl Machine<'_> {
             for Forward { host, guest } in self.forwards {
                 net.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
             }
-            qemu.args(["-netdev", &net, "-device", "virtio-net-pci,netdev=net,romfile="]);
+            qemu.args([
+                "-netdev",
+                &net,
+                "-device",
+                "virtio-net-pci,netdev=net,romfile=",
+            ]);
         }
         if let Some(qmp) = self.qmp {
-            qemu.arg("-qmp").arg(format!("unix:{},server=on,wait=off", comma(qmp)));
+            qemu.arg("-qmp")
+                .arg(format!("unix:{},server=on,wait=off", comma(qmp)));
         }
         qemu.args(self.extra);
         Ok(qemu)
@@ -145,14 +212,18 @@ pub(crate) struct Qmp {
 impl Qmp {
     /// Connects to a QEMU that has just been started, and calls `on_event` for every event from then on, on a thread
     /// that ends with QEMU.
-    pub(crate) fn connect(path: &Path, on_event: impl Fn(Event) + Send + 'static) -> anyhow::Result<Self> {
+    pub(crate) fn connect(
+        path: &Path,
+        on_event: impl Fn(Event) + Send + 'static,
+    ) -> anyhow::Result<Self> {
         // QEMU makes the socket within milliseconds; on a machine under load it took up to a second.
         let deadline = Instant::now() + Duration::from_secs(20);
         let stream = loop {
             match UnixStream::connect(path) {
                 Ok(stream) => break stream,
                 Err(error) if Instant::now() > deadline => {
-                    return Err(error).with_context(|| format!("QEMU made no QMP socket {}", path.display()));
+                    return Err(error)
+                        .with_context(|| format!("QEMU made no QMP socket {}", path.display()));
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(5)),
             }
@@ -161,9 +232,14 @@ impl Qmp {
         std::thread::spawn(move || {
             for line in reader.lines() {
                 let Ok(line) = line else { break };
-                let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
+                let Ok(message) = serde_json::from_str::<Value>(&line) else {
+                    continue;
+                };
                 if let Some(name) = message["event"].as_str() {
-                    on_event(Event { name: name.to_owned(), guest: message["data"]["guest"] == true });
+                    on_event(Event {
+                        name: name.to_owned(),
+                        guest: message["data"]["guest"] == true,
+                    });
                 }
             }
         });
@@ -183,7 +259,9 @@ impl Qmp {
     }
 
     fn send(&mut self, message: &Value) -> anyhow::Result<()> {
-        self.stream.write_all(format!("{message}\n").as_bytes()).context("QEMU does not take QMP commands any more")
+        self.stream
+            .write_all(format!("{message}\n").as_bytes())
+            .context("QEMU does not take QMP commands any more")
     }
 }
 
@@ -193,7 +271,13 @@ mod tests {
 
     #[test]
     fn a_forward_is_two_ports() {
-        assert_eq!("8080:80".parse(), Ok(Forward { host: 8080, guest: 80 }));
+        assert_eq!(
+            "8080:80".parse(),
+            Ok(Forward {
+                host: 8080,
+                guest: 80
+            })
+        );
         for wrong in ["8080", ":80", "x:1", "70000:1"] {
             assert!(wrong.parse::<Forward>().is_err(), "{wrong}");
         }

@@ -39,11 +39,20 @@ pub(crate) enum Console {
 }
 
 /// Runs until the device powers off or the user leaves.
-pub(crate) fn command(context: &Context, options: &Options, console: Console) -> anyhow::Result<ExitCode> {
+pub(crate) fn command(
+    context: &Context,
+    options: &Options,
+    console: Console,
+) -> anyhow::Result<ExitCode> {
     let target = options.which.target(context)?;
     if console == Console::Window {
-        let display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
-        ensure!(display, "DISPLAY and WAYLAND_DISPLAY are not set; a window needs one; `make run` shows the console here");
+        let display = ["DISPLAY", "WAYLAND_DISPLAY"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
+        ensure!(
+            display,
+            "DISPLAY and WAYLAND_DISPLAY are not set; a window needs one; `make run` shows the console here"
+        );
         setup::ensure(context, Need::Window)?;
     }
     setup::ensure(context, Need::Boot)?;
@@ -60,7 +69,10 @@ pub(crate) fn command(context: &Context, options: &Options, console: Console) ->
     };
     let mut forwards = options.machine.forward.clone();
     if forwards.is_empty() && TcpListener::bind(("127.0.0.1", HTTP)).is_ok() {
-        forwards.push(Forward { host: HTTP, guest: HTTP });
+        forwards.push(Forward {
+            host: HTTP,
+            guest: HTTP,
+        });
     }
     let machine = Machine {
         target: &target,
@@ -78,15 +90,27 @@ pub(crate) fn command(context: &Context, options: &Options, console: Console) ->
         qmp: None,
     };
     for Forward { host, guest } in &forwards {
-        say(format_args!("http://127.0.0.1:{host}/ is port {guest} of the device"));
+        say(format_args!(
+            "http://127.0.0.1:{host}/ is port {guest} of the device"
+        ));
     }
     if let Some(disk) = &disk {
         say(format_args!("data disk: {}", disk.display()));
     }
     say(match console {
-        Console::Terminal => "starting QEMU; Ctrl-A then X leaves it, Ctrl-A then H lists what else it does",
+        Console::Terminal => {
+            "starting QEMU; Ctrl-A then X leaves it, Ctrl-A then H lists what else it does"
+        }
         Console::Window => "starting QEMU; closing its window ends it",
     });
-    let status = machine.command()?.stdin(Stdio::inherit()).status().context("cannot run QEMU")?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let status = machine
+        .command()?
+        .stdin(Stdio::inherit())
+        .status()
+        .context("cannot run QEMU")?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

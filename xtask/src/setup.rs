@@ -64,22 +64,35 @@ fn packages(need: Need) -> anyhow::Result<()> {
         wanted.extend(BOOT);
         qemu.extend(QEMU);
         if which("qemu-aarch64-static").is_none() && which("qemu-aarch64").is_none() {
-            wanted.push(if release().is_ok_and(|release| release == 12) { "qemu-user-static" } else { "qemu-user" });
+            wanted.push(if release().is_ok_and(|release| release == 12) {
+                "qemu-user-static"
+            } else {
+                "qemu-user"
+            });
         }
     }
     if need == Need::Window {
         qemu.push("qemu-system-gui");
     }
-    let missing: Vec<&str> = wanted.into_iter().filter(|package| installed(package).is_none()).collect();
+    let missing: Vec<&str> = wanted
+        .into_iter()
+        .filter(|package| installed(package).is_none())
+        .collect();
     let qemu: Vec<&str> = qemu
         .into_iter()
-        .filter(|package| installed(package).as_deref().and_then(major).is_none_or(|major| major < QEMU_MIN_MAJOR))
+        .filter(|package| {
+            installed(package)
+                .as_deref()
+                .and_then(major)
+                .is_none_or(|major| major < QEMU_MIN_MAJOR)
+        })
         .collect();
     if missing.is_empty() && qemu.is_empty() {
         return Ok(());
     }
     let all = [missing.as_slice(), qemu.as_slice()].concat().join(" ");
-    let release = release().with_context(|| format!("cannot install {all}; install them by hand and try again"))?;
+    let release = release()
+        .with_context(|| format!("cannot install {all}; install them by hand and try again"))?;
     say(format_args!("installing with apt: {all}"));
     let backports = release == 12 && (!qemu.is_empty() || missing.contains(&LINUX_SOURCE));
     if backports {
@@ -87,7 +100,9 @@ fn packages(need: Need) -> anyhow::Result<()> {
     }
     // A broken third-party source fails the update as a whole, though Debian's own lists are fresh.
     if let Err(error) = call(&mut apt(&["-q", "update"])?) {
-        say(format_args!("{error:#}; going on with the lists that are there"));
+        say(format_args!(
+            "{error:#}; going on with the lists that are there"
+        ));
     }
     if !qemu.is_empty() {
         let mut command = apt(&["-q", "-y", "install", "--no-install-recommends"])?;
@@ -104,24 +119,40 @@ fn packages(need: Need) -> anyhow::Result<()> {
 
 /// Version of an installed package.
 pub(crate) fn installed(package: &str) -> Option<String> {
-    let text =
-        capture(Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Status} ${Version}\n", package])).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("installed ")).map(str::to_owned)
+    let text = capture(Command::new("dpkg-query").args([
+        "-W",
+        "-f",
+        "${db:Status-Status} ${Version}\n",
+        package,
+    ]))
+    .ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("installed "))
+        .map(str::to_owned)
 }
 
 /// `10` of `1:10.0.2+ds-2+deb13u1~bpo12+1`.
 fn major(version: &str) -> Option<u32> {
     let upstream = version.split_once(':').map_or(version, |(_, rest)| rest);
-    upstream.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    upstream
+        .split(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// Debian's release number.
 fn release() -> anyhow::Result<u32> {
     let text = std::fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
     let field = |key: &str| {
-        text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(|value| value.trim_matches('"'))
+        text.lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+            .map(|value| value.trim_matches('"'))
     };
-    let (id, version) = (field("ID").unwrap_or("unknown"), field("VERSION_ID").unwrap_or("unknown"));
+    let (id, version) = (
+        field("ID").unwrap_or("unknown"),
+        field("VERSION_ID").unwrap_or("unknown"),
+    );
     match (id, version) {
         ("debian", "12") => Ok(12),
         ("debian", "13") => Ok(13),
@@ -134,7 +165,9 @@ fn apt(arguments: &[&str]) -> anyhow::Result<Command> {
     let mut command = as_root("env")?;
     command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
     // Another apt (unattended upgrades on a fresh machine) may hold the lock for minutes; mirrors drop connections.
-    command.args(["-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"]).args(arguments);
+    command
+        .args(["-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"])
+        .args(arguments);
     Ok(command)
 }
 
@@ -142,7 +175,10 @@ fn as_root(program: &str) -> anyhow::Result<Command> {
     if capture(Command::new("id").arg("-u"))?.trim() == "0" {
         return Ok(Command::new(program));
     }
-    ensure!(which("sudo").is_some(), "not root and no sudo; run `make setup` once as root, then try again");
+    ensure!(
+        which("sudo").is_some(),
+        "not root and no sudo; run `make setup` once as root, then try again"
+    );
     let mut command = Command::new("sudo");
     command.arg(program);
     Ok(command)
@@ -157,9 +193,17 @@ fn add_backports() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut texts = Vec::new();
-    let lists = std::fs::read_dir("/etc/apt/sources.list.d").map(|dir| dir.flatten().map(|entry| entry.path()));
-    for path in lists.into_iter().flatten().chain([Path::new("/etc/apt/sources.list").to_owned()]) {
-        if path.extension().is_some_and(|extension| extension == "sources" || extension == "list") {
+    let lists = std::fs::read_dir("/etc/apt/sources.list.d")
+        .map(|dir| dir.flatten().map(|entry| entry.path()));
+    for path in lists
+        .into_iter()
+        .flatten()
+        .chain([Path::new("/etc/apt/sources.list").to_owned()])
+    {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "sources" || extension == "list")
+        {
             texts.extend(std::fs::read_to_string(&path));
         }
     }
@@ -167,10 +211,17 @@ fn add_backports() -> anyhow::Result<()> {
         .iter()
         .find_map(|text| backports_source(text))
         .context("no apt source for bookworm in /etc/apt; expected Debian's own, to find its backports beside it")?;
-    say(format_args!("adding Debian's backports to apt ({BACKPORTS_FILE})"));
+    say(format_args!(
+        "adding Debian's backports to apt ({BACKPORTS_FILE})"
+    ));
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), source)?;
-    call(as_root("install")?.args(["-m", "644"]).arg(file.path()).arg(BACKPORTS_FILE))
+    call(
+        as_root("install")?
+            .args(["-m", "644"])
+            .arg(file.path())
+            .arg(BACKPORTS_FILE),
+    )
 }
 
 /// The backports stanza beside the main one of `text`, which is in either of apt's two formats.
@@ -180,12 +231,24 @@ fn backports_source(text: &str) -> Option<String> {
 
 fn deb822_backports(text: &str) -> Option<String> {
     text.split("\n\n").find_map(|stanza| {
-        let field = |key: &str| stanza.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
-        let main = field("Suites:")?.split_whitespace().any(|suite| suite == "bookworm");
-        let signed = field("Signed-By:").map(|key| format!("Signed-By: {key}\n")).unwrap_or_default();
+        let field = |key: &str| {
+            stanza
+                .lines()
+                .find_map(|line| line.strip_prefix(key))
+                .map(str::trim)
+        };
+        let main = field("Suites:")?
+            .split_whitespace()
+            .any(|suite| suite == "bookworm");
+        let signed = field("Signed-By:")
+            .map(|key| format!("Signed-By: {key}\n"))
+            .unwrap_or_default();
         let uris = field("URIs:")?;
-        (main && field("Enabled:") != Some("no"))
-            .then(|| format!("Types: deb\nURIs: {uris}\nSuites: bookworm-backports\nComponents: main\n{signed}"))
+        (main && field("Enabled:") != Some("no")).then(|| {
+            format!(
+                "Types: deb\nURIs: {uris}\nSuites: bookworm-backports\nComponents: main\n{signed}"
+            )
+        })
     })
 }
 
@@ -199,17 +262,28 @@ fn one_line_backports(text: &str) -> Option<String> {
         let mut words = rest.split_whitespace();
         let (uri, suite) = (words.next()?, words.next()?);
         let signed = options
-            .and_then(|options| options.split_whitespace().find_map(|option| option.strip_prefix("signed-by=")))
+            .and_then(|options| {
+                options
+                    .split_whitespace()
+                    .find_map(|option| option.strip_prefix("signed-by="))
+            })
             .map(|key| format!("Signed-By: {key}\n"))
             .unwrap_or_default();
-        (suite == "bookworm")
-            .then(|| format!("Types: deb\nURIs: {uri}\nSuites: bookworm-backports\nComponents: main\n{signed}"))
+        (suite == "bookworm").then(|| {
+            format!(
+                "Types: deb\nURIs: {uri}\nSuites: bookworm-backports\nComponents: main\n{signed}"
+            )
+        })
     })
 }
 
 /// What rust-toolchain.toml lists, looked for where the compiler looks.
 fn rust_targets(context: &Context) -> anyhow::Result<()> {
-    let sysroot = capture(Command::new("rustc").args(["--print", "sysroot"]).current_dir(&context.root))?;
+    let sysroot = capture(
+        Command::new("rustc")
+            .args(["--print", "sysroot"])
+            .current_dir(&context.root),
+    )?;
     let libraries = Path::new(sysroot.trim()).join("lib/rustlib");
     let mut targets = vec!["wasm32-wasip2", "thumbv7m-none-eabi"];
     targets.extend(Arch::ALL.map(Arch::rust_target));
@@ -217,8 +291,16 @@ fn rust_targets(context: &Context) -> anyhow::Result<()> {
     if targets.is_empty() {
         return Ok(());
     }
-    say(format_args!("adding Rust targets with rustup: {}", targets.join(" ")));
-    call(Command::new("rustup").args(["target", "add"]).args(&targets).current_dir(&context.root))
+    say(format_args!(
+        "adding Rust targets with rustup: {}",
+        targets.join(" ")
+    ));
+    call(
+        Command::new("rustup")
+            .args(["target", "add"])
+            .args(&targets)
+            .current_dir(&context.root),
+    )
 }
 
 #[cfg(test)]
@@ -240,9 +322,14 @@ mod tests {
 
     #[test]
     fn foreign_and_disabled_sources_are_not_taken_for_debians_mirror() {
-        assert_eq!(backports_source("deb https://vendor.example/apt stable main\n"), None);
         assert_eq!(
-            backports_source("Types: deb\nURIs: http://m.example\nSuites: bookworm\nEnabled: no\nComponents: main\n"),
+            backports_source("deb https://vendor.example/apt stable main\n"),
+            None
+        );
+        assert_eq!(
+            backports_source(
+                "Types: deb\nURIs: http://m.example\nSuites: bookworm\nEnabled: no\nComponents: main\n"
+            ),
             None
         );
     }

@@ -1,0 +1,425 @@
+//! `cargo xtask test`: everything that CI runs, in stages; what each took stands at the end. A stage that can't run
+//! has failed, by name; nothing is skipped.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use crate::context::{Context, call, say, write_atomically};
+use crate::platforms::Arch;
+use crate::setup::{self, Need};
+use crate::{apps, artefacts, deny, kernel};
+
+/// `cargo xtask test`
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Run only tests whose name contains this (and what they need; no formatting, lints or licences).
+    #[arg(long, value_name = "NAME")]
+    filter: Option<String>,
+    /// Run only the stages whose name contains this, and what tests need.
+    #[arg(long, value_name = "STAGE")]
+    stage: Option<String>,
+}
+
+/// A stage's result: tests passed and failed (0 and 0 for a stage that isn't a test run).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Tally {
+    passed: u32,
+    failed: u32,
+}
+
+struct Done {
+    name: &'static str,
+    took: Duration,
+    tally: Tally,
+    /// One line; absent: it went well.
+    fault: Option<String>,
+}
+
+/// What a stage is for: decides whether a filter leaves it out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Later stages can't do without it.
+    Ground,
+    /// Checks without tests.
+    Check,
+    /// Runs tests.
+    Tests,
+}
+
+type Step = fn(&Context, &Options) -> anyhow::Result<Tally>;
+
+const STAGES: [(&str, Kind, Step); 13] = [
+    ("set-up", Kind::Ground, |context, _| {
+        setup::ensure(context, Need::Everything).map(none)
+    }),
+    ("formatting", Kind::Check, |context, _| {
+        formatting(context).map(none)
+    }),
+    ("licences, sources, bans", Kind::Check, |context, _| {
+        deny::check(context).map(none)
+    }),
+    ("lints", Kind::Check, |context, _| lints(context).map(none)),
+    (
+        "capabilities without an operating system",
+        Kind::Check,
+        |context, _| no_std(context).map(none),
+    ),
+    ("apps", Kind::Ground, |context, _| {
+        stage_apps(context).map(none)
+    }),
+    ("programs, x86_64", Kind::Ground, |context, _| {
+        programs(context, Arch::X86_64).map(none)
+    }),
+    ("programs, aarch64", Kind::Ground, |context, _| {
+        programs(context, Arch::Aarch64).map(none)
+    }),
+    ("kernels", Kind::Ground, |context, _| {
+        kernels(context).map(none)
+    }),
+    ("unit, property and simulation tests", Kind::Tests, unit),
+    ("app SDK tests", Kind::Tests, sdk),
+    ("hosted system tests", Kind::Tests, hosted),
+    ("booted images", Kind::Tests, booted),
+];
+
+fn none((): ()) -> Tally {
+    Tally::default()
+}
+
+/// Runs the stages in order. After a fault in the ground that tests stand on, those have failed too.
+pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let mut done: Vec<Done> = Vec::new();
+    for (name, kind, step) in STAGES {
+        if kind != Kind::Ground {
+            let other_stage = options
+                .stage
+                .as_ref()
+                .is_some_and(|wanted| !name.contains(wanted.as_str()));
+            if other_stage || (options.filter.is_some() && kind == Kind::Check) {
+                continue;
+            }
+        }
+        let ground = done
+            .iter()
+            .find(|stage| stage.fault.is_some() && is_ground(stage.name));
+        let begun = Instant::now();
+        let result = match ground {
+            Some(stage) => Err(anyhow::anyhow!(
+                "could not run: stage {:?} failed",
+                stage.name
+            )),
+            None => {
+                say(format_args!("stage: {name}"));
+                step(context, options)
+            }
+        };
+        let (tally, fault) = match result {
+            Ok(tally) if tally.failed == 0 => (tally, None),
+            Ok(tally) => (tally, Some(format!("{} tests failed", tally.failed))),
+            Err(error) => (Tally::default(), Some(format!("{error:#}"))),
+        };
+        if let Some(fault) = &fault {
+            say(format_args!("stage {name:?} failed: {fault}"));
+        }
+        done.push(Done {
+            name,
+            took: begun.elapsed(),
+            tally,
+            fault,
+        });
+    }
+    Ok(report(&done, started.elapsed(), options))
+}
+
+fn is_ground(name: &str) -> bool {
+    STAGES
+        .iter()
+        .any(|(stage, kind, _)| *stage == name && *kind == Kind::Ground)
+}
+
+/// The table of stages, longest first, and one line in the form of cargo's own.
+fn report(done: &[Done], took: Duration, options: &Options) -> ExitCode {
+    let mut longest: Vec<&Done> = done.iter().collect();
+    longest.sort_by_key(|stage| std::cmp::Reverse(stage.took));
+    println!("\nwhat took longest:");
+    for stage in longest {
+        let state = if stage.fault.is_some() {
+            "FAILED"
+        } else {
+            "ok"
+        };
+        let tests = if stage.tally == Tally::default() {
+            String::new()
+        } else {
+            format!("{} tests", stage.tally.passed)
+        };
+        println!(
+            "{:>8.1} s  {state:<6}  {:<42} {tests}",
+            stage.took.as_secs_f64(),
+            stage.name
+        );
+    }
+    for stage in done {
+        if let Some(fault) = &stage.fault {
+            println!("failed: {}: {fault}", stage.name);
+        }
+    }
+    // A stage without tests of its own counts as one, so that "failed" counts everything that went wrong.
+    let stages = |bad: bool| {
+        done.iter()
+            .filter(|stage| stage.tally == Tally::default() && stage.fault.is_some() == bad)
+            .count() as u32
+    };
+    let passed = done.iter().map(|stage| stage.tally.passed).sum::<u32>() + stages(false);
+    let failed = done.iter().map(|stage| stage.tally.failed).sum::<u32>() + stages(true);
+    let nothing_ran =
+        options.filter.is_some() && done.iter().all(|stage| stage.tally == Tally::default());
+    if nothing_ran {
+        println!(
+            "no test has {:?} in its name",
+            options.filter.as_deref().unwrap_or_default()
+        );
+    }
+    let ok = failed == 0 && !nothing_ran;
+    println!(
+        "\ntest result: {}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out; finished in {:.2}s",
+        if ok { "ok" } else { "FAILED" },
+        took.as_secs_f64()
+    );
+    if ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn formatting(context: &Context) -> anyhow::Result<()> {
+    call(context.cargo().args(["fmt", "--all", "--check"]))?;
+    call(
+        context
+            .cargo()
+            .current_dir(context.root.join("apps"))
+            .args(["fmt", "--all", "--check"]),
+    )
+}
+
+fn lints(context: &Context) -> anyhow::Result<()> {
+    let deny = ["--", "-D", "warnings"];
+    call(
+        context
+            .cargo()
+            .args([
+                "clippy",
+                "--quiet",
+                "--locked",
+                "--workspace",
+                "--all-targets",
+            ])
+            .args(deny),
+    )?;
+    let mut apps = context.cargo();
+    apps.current_dir(context.root.join("apps"))
+        .env_remove("RUSTC_WRAPPER");
+    call(
+        apps.args([
+            "clippy",
+            "--quiet",
+            "--locked",
+            "--workspace",
+            "--target",
+            apps::APP_TARGET,
+        ])
+        .args(deny),
+    )
+}
+
+fn no_std(context: &Context) -> anyhow::Result<()> {
+    let arguments = [
+        "build",
+        "--quiet",
+        "--locked",
+        "--package",
+        "vyoma-capabilities",
+        "--target",
+        "thumbv7m-none-eabi",
+    ];
+    call(context.cargo().args(arguments))
+}
+
+/// One folder with every app and guest, as a hosted daemon's `--apps` takes it.
+fn staged(context: &Context) -> PathBuf {
+    context.out.join("staged")
+}
+
+fn stage_apps(context: &Context) -> anyhow::Result<()> {
+    let (apps, guests) = apps::build_all(context)?;
+    let all = [apps, guests].concat();
+    apps::check_names(&all)?;
+    let folder = staged(context);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    for app in &all {
+        for path in ["vyoma.toml", &app.wasm] {
+            let bytes = std::fs::read(app.dir.join(path))?;
+            write_atomically(&folder.join(&app.name).join(path), &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn programs(context: &Context, arch: Arch) -> anyhow::Result<()> {
+    artefacts::program(context, "vyomad", arch)?;
+    artefacts::program(context, "vyomactl", arch)?;
+    Ok(())
+}
+
+fn kernels(context: &Context) -> anyhow::Result<()> {
+    Arch::ALL
+        .into_iter()
+        .try_for_each(|arch| kernel::ensure(context, arch).map(drop))
+}
+
+/// `cargo test` with what tests are told by their environment.
+fn cargo_test(context: &Context) -> anyhow::Result<Command> {
+    let programs = context
+        .target
+        .join(Arch::X86_64.rust_target())
+        .join("release");
+    let mut cargo = context.cargo();
+    cargo
+        .args(["test", "--locked", "--no-fail-fast"])
+        .env("VYOMAD_BIN", programs.join("vyomad"))
+        .env("VYOMACTL_BIN", programs.join("vyomactl"))
+        .env("VYOMA_APPS_DIR", staged(context))
+        .env(
+            "VYOMA_XTASK_BIN",
+            std::env::current_exe().context("cannot tell where xtask itself is")?,
+        );
+    Ok(cargo)
+}
+
+fn harness(command: &mut Command, options: &Options, arguments: &[&str]) {
+    command.arg("--").args(arguments);
+    if let Some(filter) = &options.filter {
+        command.arg(filter);
+    }
+}
+
+fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
+    let mut cargo = cargo_test(context)?;
+    cargo.args(["--workspace", "--exclude", "vyoma-system-tests"]);
+    harness(&mut cargo, options, &[]);
+    run(cargo)
+}
+
+fn sdk(context: &Context, options: &Options) -> anyhow::Result<Tally> {
+    let mut cargo = cargo_test(context)?;
+    cargo
+        .current_dir(context.root.join("apps"))
+        .env_remove("RUSTC_WRAPPER")
+        .args(["--package", "vyoma"]);
+    harness(&mut cargo, options, &[]);
+    run(cargo)
+}
+
+fn hosted(context: &Context, options: &Options) -> anyhow::Result<Tally> {
+    system(context, options, false, &[])
+}
+
+/// One at a time: an emulated machine takes a CPU or two, and deadlines are meant for a machine of its own.
+fn booted(context: &Context, options: &Options) -> anyhow::Result<Tally> {
+    system(context, options, true, &["--test-threads=1"])
+}
+
+/// The system tests in `tests/tests/`: files that start with `boot_` boot images, the others use a hosted daemon.
+fn system(
+    context: &Context,
+    options: &Options,
+    boots: bool,
+    arguments: &[&str],
+) -> anyhow::Result<Tally> {
+    let dir = context.root.join("tests/tests");
+    let mut cargo = cargo_test(context)?;
+    cargo.args(["--package", "vyoma-system-tests"]);
+    if !boots {
+        cargo.arg("--lib");
+    }
+    let mut names: Vec<String> = std::fs::read_dir(&dir)
+        .with_context(|| format!("cannot list {}", dir.display()))?
+        .flatten()
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".rs")?.to_owned()))
+        .filter(|name| name.starts_with("boot_") == boots)
+        .collect();
+    names.sort();
+    if names.is_empty() {
+        bail!("found no such test in {}", dir.display());
+    }
+    for name in &names {
+        cargo.args(["--test", name]);
+    }
+    harness(&mut cargo, options, arguments);
+    run(cargo)
+}
+
+/// Runs `cargo test`, repeats what it prints, and adds up its summaries.
+fn run(mut cargo: Command) -> anyhow::Result<Tally> {
+    let mut child = cargo
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    let mut tally = Tally::default();
+    for line in BufReader::new(child.stdout.take().context("stdout is a pipe")?).split(b'\n') {
+        let line = line?;
+        let text = String::from_utf8_lossy(&line);
+        let _ = writeln!(std::io::stdout(), "{text}");
+        if let Some(result) = summary(&text) {
+            tally.passed += result.passed;
+            tally.failed += result.failed;
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && tally.failed == 0 {
+        bail!("cargo test ended with {status}, and no test says that it failed");
+    }
+    Ok(tally)
+}
+
+/// `test result: ok. 3 passed; 1 failed; ...`
+fn summary(line: &str) -> Option<Tally> {
+    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
+    let count = |word: &str| {
+        counts
+            .split("; ")
+            .find_map(|part| part.strip_suffix(word)?.trim().parse::<u32>().ok())
+    };
+    Some(Tally {
+        passed: count("passed")?,
+        failed: count("failed")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_of_cargo_test_are_read() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.10s";
+        assert_eq!(
+            summary(line),
+            Some(Tally {
+                passed: 12,
+                failed: 3
+            })
+        );
+        assert_eq!(summary("running 3 tests"), None);
+    }
+}
