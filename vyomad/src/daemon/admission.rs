@@ -58,13 +58,10 @@ pub(crate) async fn hash(daemon: &Daemon, path: &Path) -> Result<String, String>
     }
     let mut hash = Sha256::new();
     let mut left = MAX_COMPONENT;
+    let mut buffer = vec![0; HASH_STEP];
     loop {
-        let step = {
-            let mut buffer = vec![0; HASH_STEP];
-            let step = file.read(&mut buffer).map_err(named)?;
-            hash.update(&buffer[..step]);
-            step
-        };
+        let step = file.read(&mut buffer).map_err(named)?;
+        hash.update(&buffer[..step]);
         left = left.saturating_sub(step as u64);
         if step == 0 || left == 0 {
             return Ok(hex(&hash.finalize()));

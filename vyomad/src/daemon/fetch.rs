@@ -1,7 +1,8 @@
 //! `dns-resolve` and `http-get` for apps: bounded in time, in size and in number. Plain HTTP/1.0 only; an app that
 //! needs more has sockets of its own.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,9 +41,16 @@ async fn look_up(daemon: &Daemon, host: &str, port: u16) -> Result<SocketAddr, S
         return Err(format!("found host {host:?}; expected a name of 1 to 253 characters"));
     }
     let looking = async {
-        let _turn = daemon.fetching.acquire().await;
-        let mut addresses = tokio::net::lookup_host((host, port)).await.map_err(|error| format!("{host}: {error}"))?;
-        addresses.next().ok_or_else(|| format!("{host} has no address"))
+        let turn = Arc::clone(&daemon.fetching).acquire_owned().await.map_err(|_| "the daemon ends".to_string())?;
+        let name = host.to_string();
+        // The turn goes with the thread: a look-up that nobody waits for any more still occupies it.
+        let work = tokio::task::spawn_blocking(move || {
+            let first = (name.as_str(), port).to_socket_addrs().map(|mut addresses| addresses.next());
+            drop(turn);
+            first
+        });
+        let first = work.await.map_err(|error| format!("{host}: {error}"))?.map_err(|error| format!("{host}: {error}"))?;
+        first.ok_or_else(|| format!("{host} has no address"))
     };
     tokio::time::timeout(TIME, looking).await.map_err(|_| format!("{host}: no answer within {} s", TIME.as_secs()))?
 }

@@ -2,7 +2,7 @@
 //! socket; as PID 1 it also reaps orphans, feeds the hardware watchdog and ends the device. It runs no guest code and
 //! reads no untrusted binary format: both happen in processes that it starts (`roles`).
 //!
-//! Nothing in the loop waits for a disk or a device: what may take long (fsync, look-ups) goes to one of two threads.
+//! Nothing in the loop waits for a disk or a device: what may take long (fsync, look-ups) goes to one of three short-lived threads.
 
 mod admission;
 mod apps;
@@ -67,8 +67,10 @@ const PROFILE_BYTES: usize = 64 * 1024;
 const FILES: u64 = 4096;
 /// How likely the kernel ends the daemon when memory runs out (-1000 to 1000): last of all.
 const OOM_SCORE: &str = "-999";
-/// Threads beside the loop: one for a disk, one for a look-up.
-const THREADS: usize = 2;
+/// Name look-ups for apps at once: the resolver waits in a thread.
+const LOOK_UPS: usize = 2;
+/// Threads beside the loop: for look-ups, and one for a disk. They end after a second without work.
+const THREADS: usize = LOOK_UPS + 1;
 /// Their stacks. The resolver of musl uses some 30 KiB.
 const STACK: usize = 128 * 1024;
 /// Lines are in the files at most so late; between two writes a flash disk rests.
@@ -303,7 +305,8 @@ fn build(settings: Settings, console: console::Console, reaper: Rc<reaper::Reape
         hashing: tokio::sync::Semaphore::new(1),
         admitting: tokio::sync::Semaphore::new(admissions_at_once()),
         installing: Default::default(),
-        fetching: tokio::sync::Semaphore::new(THREADS),
+        sandbox_notes: Default::default(),
+        fetching: tokio::sync::Semaphore::new(LOOK_UPS).into(),
         clipboard: Default::default(),
         // Names of this run differ from those that an earlier one may have left.
         serial: unix_ms().into(),

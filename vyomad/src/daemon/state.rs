@@ -2,9 +2,10 @@
 //! an `await`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, Semaphore};
@@ -84,8 +85,10 @@ pub(crate) struct Daemon {
     pub(crate) admitting: Semaphore,
     /// Names with an installation under way.
     pub(crate) installing: RefCell<HashSet<String>>,
+    /// Parts of the sandbox that this kernel can't give and that were told.
+    pub(crate) sandbox_notes: RefCell<BTreeSet<String>>,
     /// Open look-ups and fetches for apps.
-    pub(crate) fetching: Semaphore,
+    pub(crate) fetching: Arc<Semaphore>,
     /// Text that apps share.
     pub(crate) clipboard: RefCell<String>,
     /// Makes names of temporary files differ.
@@ -142,14 +145,15 @@ impl Daemon {
         Err(format!("{taken} apps run and {} allows max_apps = {most}; stop or remove one first", profile.name))
     }
 
-    /// Records something that happened; warnings and worse reach the console of a quiet device too.
+    /// Records something that happened; the console shows it if its level allows. An app's ending is a line of its log,
+    /// so the console has it already.
     pub(crate) fn event(&self, app: Option<&str>, kind: &str, detail: &str) {
         self.events.push(app, kind, detail);
         self.unwritten.notify_one();
         let level = match kind {
             "error" => LogLevel::Error,
             "warning" | "app-refused" | "app-quarantined" => LogLevel::Warn,
-            "app-started" | "debug" => LogLevel::Debug,
+            "app-started" | "app-ended" | "debug" => LogLevel::Debug,
             _ => LogLevel::Info,
         };
         self.console.event(level, app, kind, detail);

@@ -118,7 +118,11 @@ async fn watch(daemon: Shared, app: Rc<App>, launched: Launched) {
     }
     let (ending, notes) = ending_of(&daemon, &app, &run, status);
     for note in notes {
-        daemon.log(&app, Stream::System, &format!("sandbox: {}", cut(&note)));
+        // The kernel's lack, not the app's: said once.
+        let note = cut(&note);
+        if daemon.sandbox_notes.borrow_mut().insert(note.clone()) {
+            daemon.event(None, "warning", &format!("sandbox of apps: {note}"));
+        }
     }
     if let Ending::NotStarted(why) = &ending
         && why.contains("compiled artefact does not fit")

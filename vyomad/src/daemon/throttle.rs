@@ -10,6 +10,8 @@ const RATE: u64 = 256 * 1024;
 const BURST: u64 = 256 * 1024;
 /// What a line costs besides its bytes: a flood of empty lines is a flood.
 const LINE: u64 = 64;
+/// The rest of a line that is too long is dropped, not kept: it costs only the reading, this part of what is kept.
+const DROPPED: u64 = 8;
 
 /// A token bucket; stdout and stderr of an app share one.
 #[derive(Debug)]
@@ -32,7 +34,8 @@ impl Throttle {
             self.tokens = (self.tokens + gained as i64).min(BURST as i64);
             self.filled = now;
         }
-        self.tokens -= (bytes as u64 + LINE * lines as u64) as i64;
+        let cost = if lines == 0 { bytes as u64 / DROPPED } else { bytes as u64 + LINE * lines as u64 };
+        self.tokens -= cost as i64;
         if self.tokens >= 0 { Duration::ZERO } else { Duration::from_millis(self.tokens.unsigned_abs() * 1000 / RATE + 1) }
     }
 }
@@ -53,6 +56,17 @@ mod tests {
         }
         let most = BURST + RATE * 10 + 8192;
         assert!(read <= most && read > most * 9 / 10, "{read} of {most}");
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_read_faster_but_not_without_limit() {
+        let now = Instant::now();
+        let mut throttle = Throttle::new(now);
+        let mut read = 0;
+        while throttle.pay(now, 16 * 1024, 0) == Duration::ZERO {
+            read += 16 * 1024;
+        }
+        assert_eq!(read, BURST * DROPPED);
     }
 
     #[test]
