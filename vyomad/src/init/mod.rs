@@ -38,7 +38,10 @@ pub(crate) struct Note {
 
 impl Note {
     pub(crate) fn new(kind: &str, detail: impl Into<String>) -> Self {
-        Self { kind: kind.to_owned(), detail: detail.into() }
+        Self {
+            kind: kind.to_owned(),
+            detail: detail.into(),
+        }
     }
 
     fn warning(detail: impl Into<String>) -> Self {
@@ -79,13 +82,18 @@ pub(crate) fn start(line: &CmdLine) -> Started {
     system::sane_descriptors();
     notes.push(system::hostname(line.hostname.as_deref()));
     notes.push(network::loopback());
+    notes.extend(network::name_server_file(Path::new("/etc/resolv.conf")));
     notes.append(&mut system::kernel_settings(line));
     let data = disk::mount_data(&line.data, &mut notes);
     let state_dir = PathBuf::from(disk::DATA).join("vyoma");
     notes.append(&mut state(&state_dir));
     notes.extend(clock::floor(&state_dir));
     notes.push(entropy::start(&state_dir));
-    Started { state_dir, data, notes }
+    Started {
+        state_dir,
+        data,
+        notes,
+    }
 }
 
 /// The state directory itself, and the count of boots in it.
@@ -93,14 +101,20 @@ fn state(dir: &Path) -> Vec<Note> {
     let mut notes = Vec::new();
     let store = dir.join("store");
     if let Err(error) = fs::create_dir_all(&store) {
-        notes.push(Note::warning(format!("can't create {}: {error}", store.display())));
+        notes.push(Note::warning(format!(
+            "can't create {}: {error}",
+            store.display()
+        )));
     }
     notes.extend(mounts::allow_code_in(&store).err());
     let path = dir.join("boots");
     let boots = next_boot(&fs::read_to_string(&path).unwrap_or_default());
     match files::replace(&path, format!("{boots}\n").as_bytes()) {
         Ok(()) => notes.push(Note::new("boot", format!("boot {boots}"))),
-        Err(error) => notes.push(Note::warning(format!("can't write {}: {error}", path.display()))),
+        Err(error) => notes.push(Note::warning(format!(
+            "can't write {}: {error}",
+            path.display()
+        ))),
     }
     notes
 }
