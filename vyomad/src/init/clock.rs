@@ -38,25 +38,43 @@ pub(crate) fn floor(state_dir: &Path) -> Option<Note> {
     if now >= floor {
         return None;
     }
-    let source = if saved == Some(floor) { "the time saved at the last run" } else { "the time of the build" };
+    let source = if saved == Some(floor) {
+        "the time saved at the last run"
+    } else {
+        "the time of the build"
+    };
     let set = TimeSpec::from_duration(Duration::from_secs(floor));
     Some(match clock_settime(ClockId::CLOCK_REALTIME, set) {
         // Read back: a note is evidence only when the kernel says the same.
-        Ok(()) => Note::new("clock", format!("was {now}, before {source}: set forward to {}", now_secs())),
-        Err(error) => Note::new("warning", format!("the clock says {now}, before {source} ({floor}), and can't be set: {error}")),
+        Ok(()) => Note::new(
+            "clock",
+            format!("was {now}, before {source}: set forward to {}", now_secs()),
+        ),
+        Err(error) => Note::new(
+            "warning",
+            format!("the clock says {now}, before {source} ({floor}), and can't be set: {error}"),
+        ),
     })
 }
 
 /// Remembers the time for the next boot.
 pub(crate) fn save(state_dir: &Path) -> io::Result<()> {
-    files::replace(&state_dir.join("clock"), format!("{}\n", now_secs()).as_bytes())
+    files::replace(
+        &state_dir.join("clock"),
+        format!("{}\n", now_secs()).as_bytes(),
+    )
 }
 
 /// Unix seconds by the kernel; 0 before 1970.
 fn now_secs() -> u64 {
-    clock_gettime(ClockId::CLOCK_REALTIME).ok().and_then(|now| u64::try_from(now.tv_sec()).ok()).unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-    })
+    clock_gettime(ClockId::CLOCK_REALTIME)
+        .ok()
+        .and_then(|now| u64::try_from(now.tv_sec()).ok())
+        .unwrap_or_else(|| {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs())
+        })
 }
 
 /// The time in a `clock` file, if it can be true.
@@ -93,12 +111,22 @@ mod tests {
     fn the_floor_is_the_later_of_the_saved_time_and_the_build() {
         assert_eq!(lowest(None), BUILD_SECS);
         assert_eq!(lowest(saved("17\n")), BUILD_SECS);
-        assert_eq!(lowest(saved(&format!("{}\n", BUILD_SECS + 5))), BUILD_SECS + 5);
+        assert_eq!(
+            lowest(saved(&format!("{}\n", BUILD_SECS + 5))),
+            BUILD_SECS + 5
+        );
     }
 
     #[test]
     fn a_damaged_clock_file_is_no_floor() {
-        for text in ["", "soon", "-5", "99999999999", "999999999999999999999", "\u{0}\u{0}"] {
+        for text in [
+            "",
+            "soon",
+            "-5",
+            "99999999999",
+            "999999999999999999999",
+            "\u{0}\u{0}",
+        ] {
             assert_eq!(saved(text), None, "{text:?}");
         }
     }

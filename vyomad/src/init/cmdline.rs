@@ -121,7 +121,9 @@ impl CmdLine {
         let mut line = Self::default();
         for word in text.split_ascii_whitespace() {
             // Quotes are the kernel's way to carry blanks; no value of ours has any.
-            let Some(word) = word.trim_matches('"').strip_prefix("vyoma.") else { continue };
+            let Some(word) = word.trim_matches('"').strip_prefix("vyoma.") else {
+                continue;
+            };
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             if let Err(expected) = line.set(key, value) {
                 line.warn(key, value, &expected);
@@ -132,9 +134,14 @@ impl CmdLine {
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
-            "hostname" => self.hostname = Some(hostname(value).ok_or("1 to 64 letters, digits, - or .")?),
+            "hostname" => {
+                self.hostname = Some(hostname(value).ok_or("1 to 64 letters, digits, - or .")?);
+            }
             "ip" => self.ip = ip(value)?,
-            "data" => self.data = data(value).ok_or("tmpfs, or a volume label of 1 to 16 printable characters")?,
+            "data" => {
+                self.data = data(value)
+                    .ok_or("tmpfs, or a volume label of 1 to 16 printable characters")?;
+            }
             "panic" => {
                 self.panic = match value {
                     "reboot" => PanicPolicy::Reboot,
@@ -160,7 +167,12 @@ impl CmdLine {
                 }
             }
             "fault" => self.faults = Faults::parse(value)?,
-            _ => return Err("hostname, ip, data, panic, watchdog, loglevel or fault after `vyoma.`".to_owned()),
+            _ => {
+                return Err(
+                    "hostname, ip, data, panic, watchdog, loglevel or fault after `vyoma.`"
+                        .to_owned(),
+                );
+            }
         }
         Ok(())
     }
@@ -179,15 +191,21 @@ impl CmdLine {
 /// The word as it may be put on a console: short, and nothing that a terminal acts on.
 fn shown(text: &str) -> String {
     const LONGEST: usize = 64;
-    text.chars().take(LONGEST).map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars()
+        .take(LONGEST)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
 }
 
 /// A host name as Linux and DNS both take it.
 pub(super) fn hostname(value: &str) -> Option<String> {
     let inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     let edge = |c: char| c.is_ascii_alphanumeric();
-    (value.len() <= MAX_HOSTNAME && value.chars().all(inner) && value.starts_with(edge) && value.ends_with(edge))
-        .then(|| value.to_owned())
+    (value.len() <= MAX_HOSTNAME
+        && value.chars().all(inner)
+        && value.starts_with(edge)
+        && value.ends_with(edge))
+    .then(|| value.to_owned())
 }
 
 fn data(value: &str) -> Option<DataChoice> {
@@ -195,7 +213,8 @@ fn data(value: &str) -> Option<DataChoice> {
         return Some(DataChoice::Tmpfs);
     }
     let printable = value.bytes().all(|b| b.is_ascii_graphic());
-    (!value.is_empty() && value.len() <= MAX_LABEL && printable).then(|| DataChoice::Label(value.to_owned()))
+    (!value.is_empty() && value.len() <= MAX_LABEL && printable)
+        .then(|| DataChoice::Label(value.to_owned()))
 }
 
 fn ip(value: &str) -> Result<IpConfig, String> {
@@ -206,13 +225,21 @@ fn ip(value: &str) -> Result<IpConfig, String> {
     }
     let mut parts = value.split(',');
     let own = parts.next().unwrap_or_default();
-    let (addr, prefix) = own.split_once('/').ok_or("dhcp, off or A.B.C.D/N[,gw=A.B.C.D][,dns=A.B.C.D]")?;
-    let addr = host(addr).ok_or_else(|| format!("an IPv4 address of a host, not `{}`", shown(addr)))?;
+    let (addr, prefix) = own
+        .split_once('/')
+        .ok_or("dhcp, off or A.B.C.D/N[,gw=A.B.C.D][,dns=A.B.C.D]")?;
+    let addr =
+        host(addr).ok_or_else(|| format!("an IPv4 address of a host, not `{}`", shown(addr)))?;
     let prefix = prefix
         .parse()
         .ok()
         .filter(|n| (1..=32).contains(n))
-        .ok_or_else(|| format!("a prefix of 1 to 32 bits after `/`, not `{}`", shown(prefix)))?;
+        .ok_or_else(|| {
+            format!(
+                "a prefix of 1 to 32 bits after `/`, not `{}`",
+                shown(prefix)
+            )
+        })?;
     let (mut gateway, mut dns) = (None, None);
     for part in parts {
         let (slot, text) = match part.split_once('=') {
@@ -220,14 +247,24 @@ fn ip(value: &str) -> Result<IpConfig, String> {
             Some(("dns", text)) => (&mut dns, text),
             _ => return Err(format!("gw=A.B.C.D or dns=A.B.C.D, not `{}`", shown(part))),
         };
-        *slot = Some(host(text).ok_or_else(|| format!("an IPv4 address of a host, not `{}`", shown(text)))?);
+        *slot = Some(
+            host(text)
+                .ok_or_else(|| format!("an IPv4 address of a host, not `{}`", shown(text)))?,
+        );
     }
-    Ok(IpConfig::Static { addr, prefix, gateway, dns })
+    Ok(IpConfig::Static {
+        addr,
+        prefix,
+        gateway,
+        dns,
+    })
 }
 
 /// An address that one host can have.
 fn host(text: &str) -> Option<Ipv4Addr> {
-    text.parse().ok().filter(|addr: &Ipv4Addr| !(addr.is_unspecified() || addr.is_broadcast() || addr.is_multicast()))
+    text.parse().ok().filter(|addr: &Ipv4Addr| {
+        !(addr.is_unspecified() || addr.is_broadcast() || addr.is_multicast())
+    })
 }
 
 #[cfg(test)]
@@ -238,8 +275,15 @@ mod tests {
     fn one_warning(text: &str) -> String {
         let line = CmdLine::parse(text);
         assert_eq!(line.warnings.len(), 1, "{:?}", line.warnings);
-        let unwarned = CmdLine { warnings: Vec::new(), ..line.clone() };
-        assert_eq!(unwarned, CmdLine::default(), "a word that can't be used leaves the default");
+        let unwarned = CmdLine {
+            warnings: Vec::new(),
+            ..line.clone()
+        };
+        assert_eq!(
+            unwarned,
+            CmdLine::default(),
+            "a word that can't be used leaves the default"
+        );
         line.warnings[0].clone()
     }
 
@@ -279,13 +323,19 @@ mod tests {
 
     #[test]
     fn the_last_of_two_words_counts() {
-        assert_eq!(CmdLine::parse("vyoma.ip=off vyoma.ip=dhcp").ip, IpConfig::Dhcp);
+        assert_eq!(
+            CmdLine::parse("vyoma.ip=off vyoma.ip=dhcp").ip,
+            IpConfig::Dhcp
+        );
     }
 
     #[test]
     fn a_word_that_cannot_be_used_is_one_warning_that_says_what_was_expected() {
         for (text, expected) in [
-            ("vyoma.colour=red", "`vyoma.colour=red` is not used: expected hostname, ip"),
+            (
+                "vyoma.colour=red",
+                "`vyoma.colour=red` is not used: expected hostname, ip",
+            ),
             ("vyoma.ip", "dhcp, off or"),
             ("vyoma.ip=10.0.2.15", "dhcp, off or"),
             ("vyoma.ip=10.0.2.15/33", "1 to 32"),

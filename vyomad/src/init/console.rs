@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 /// Bytes that wait for a slow console: 64 KiB are some six seconds of a 115200 baud line, and half the kernel's own
@@ -56,13 +56,23 @@ impl Console {
         let sink = match own_description("/proc/self/fd/1") {
             Ok(file) => Sink::Own(file),
             // A socket can't be opened through /proc.
-            Err(_) => io::stdout().as_fd().try_clone_to_owned().map_or(Sink::None, Sink::Socket),
+            Err(_) => io::stdout()
+                .as_fd()
+                .try_clone_to_owned()
+                .map_or(Sink::None, Sink::Socket),
         };
         Self::with(sink)
     }
 
     fn with(sink: Sink) -> Self {
-        Self { sink, current: Vec::new(), begun: 0, waiting: VecDeque::new(), bytes: 0, lost: 0 }
+        Self {
+            sink,
+            current: Vec::new(),
+            begun: 0,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            lost: 0,
+        }
     }
 
     /// Queues one line, without its end, and writes what the console takes now. Never blocks.
@@ -75,7 +85,9 @@ impl Console {
         bytes.extend_from_slice(text);
         bytes.push(b'\n');
         while self.bytes + self.current.len() + bytes.len() + MAX_MARKER > CAPACITY {
-            let Some(dropped) = self.waiting.pop_front() else { break };
+            let Some(dropped) = self.waiting.pop_front() else {
+                break;
+            };
             self.bytes -= dropped.len();
             self.lost += 1;
         }
@@ -84,8 +96,8 @@ impl Console {
         self.flush_some();
     }
 
-    /// Writes what the console takes now; true when nothing waits any more. Never blocks. Call it again when
-    /// [`Console::raw_fd`] is writable, or from time to time.
+    /// Writes what the console takes now; true when nothing waits any more. Never blocks. Call it again from
+    /// time to time while it says false.
     pub(crate) fn flush_some(&mut self) -> bool {
         loop {
             if self.begun == self.current.len() && !self.next_line() {
@@ -120,15 +132,6 @@ impl Console {
             line
         };
         !self.current.is_empty()
-    }
-
-    /// The descriptor to poll for writability while [`Console::flush_some`] says false.
-    pub(crate) fn raw_fd(&self) -> Option<RawFd> {
-        match &self.sink {
-            Sink::Own(file) => Some(file.as_raw_fd()),
-            Sink::Socket(fd) => Some(fd.as_raw_fd()),
-            Sink::None => None,
-        }
     }
 }
 
@@ -165,7 +168,10 @@ mod tests {
     /// A pipe whose writing end is non-blocking, as the console's is.
     fn pipe() -> (File, Console) {
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_NONBLOCK).unwrap();
-        (File::from(read), Console::with(Sink::Own(File::from(write))))
+        (
+            File::from(read),
+            Console::with(Sink::Own(File::from(write))),
+        )
     }
 
     fn read_all(mut from: &File) -> String {
@@ -187,7 +193,11 @@ mod tests {
             console.write_line(&format!("line {n}"));
         }
         assert!(start.elapsed() < Duration::from_secs(20));
-        assert!(console.bytes + console.current.len() <= CAPACITY, "{}", console.bytes);
+        assert!(
+            console.bytes + console.current.len() <= CAPACITY,
+            "{}",
+            console.bytes
+        );
         // Then someone reads: a marker stands exactly where lines are missing, and the newest line is there.
         let mut text = String::new();
         loop {
@@ -213,7 +223,8 @@ mod tests {
     fn a_terminal_that_was_stopped_does_not_stall_the_writer() {
         let pty = nix::pty::openpty(None, None).unwrap();
         let name = nix::unistd::ttyname(&pty.slave).unwrap();
-        let mut console = Console::with(Sink::Own(own_description(name.to_str().unwrap()).unwrap()));
+        let mut console =
+            Console::with(Sink::Own(own_description(name.to_str().unwrap()).unwrap()));
         let start = Instant::now();
         for _ in 0..5_000 {
             console.write_line("nobody reads this terminal, and it takes only some kilobytes");

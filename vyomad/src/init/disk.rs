@@ -49,8 +49,15 @@ pub(super) fn mount_data(choice: &DataChoice, notes: &mut Vec<Note>) -> DataKind
         DataChoice::Tmpfs => "by wish of vyoma.data=tmpfs".to_owned(),
         DataChoice::Label(label) => {
             if let Some((kind, _)) = mounted(&mount_table(), DATA) {
-                notes.push(Note::new("data", format!("{DATA} was mounted already ({kind})")));
-                return if kind == "tmpfs" { DataKind::Tmpfs } else { DataKind::Disk };
+                notes.push(Note::new(
+                    "data",
+                    format!("{DATA} was mounted already ({kind})"),
+                ));
+                return if kind == "tmpfs" {
+                    DataKind::Tmpfs
+                } else {
+                    DataKind::Disk
+                };
             }
             match mount_labelled(label, notes) {
                 Ok(()) => return DataKind::Disk,
@@ -71,25 +78,41 @@ fn mount_labelled(label: &str, notes: &mut Vec<Note>) -> Result<(), String> {
     let mut mounted_one = false;
     for disk in &disks {
         let name = disk.path.display();
-        if let Content::Ext4 { label: found, clean } = &disk.content
+        if let Content::Ext4 {
+            label: found,
+            clean,
+        } = &disk.content
             && found == label
         {
             if mounted_one {
-                notes.push(Note::warning(format!("{name} is labelled `{label}` too and is not used: remove or relabel it")));
+                notes.push(Note::warning(format!(
+                    "{name} is labelled `{label}` too and is not used: remove or relabel it"
+                )));
             } else {
                 match mount_sound(&disk.path, *clean) {
                     Ok(()) => {
                         mounted_one = true;
                         notes.push(mounted_note(&disk.path));
                     }
-                    Err(why) => notes.push(report(disk, &format!("an ext4 file system labelled `{label}`, but {why}"), REPAIR)),
+                    Err(why) => notes.push(report(
+                        disk,
+                        &format!("an ext4 file system labelled `{label}`, but {why}"),
+                        REPAIR,
+                    )),
                 }
             }
-        } else if !matches!(disk.content, Content::Ext4 { .. } | Content::Other(_)) || !mounted_one {
+        } else if !matches!(disk.content, Content::Ext4 { .. } | Content::Other(_)) || !mounted_one
+        {
             notes.push(describe(disk, label));
         }
     }
-    if mounted_one { Ok(()) } else { Err(format!("no sound ext4 file system labelled `{label}` was found")) }
+    if mounted_one {
+        Ok(())
+    } else {
+        Err(format!(
+            "no sound ext4 file system labelled `{label}` was found"
+        ))
+    }
 }
 
 const FORMAT: &str = "to use it, format it elsewhere: mke2fs -t ext4 -L";
@@ -108,17 +131,27 @@ fn describe(disk: &Disk, label: &str) -> Note {
             None => report(disk, "data that is not recognised", &format),
         },
         Content::Other(name) => report(disk, name, &format),
-        Content::Ext4 { label: other, .. } => {
-            report(disk, &format!("an ext4 file system labelled `{other}`, not `{label}`"), &format!("name it on the kernel command line: vyoma.data={other}, or {format}"))
-        }
-        Content::DamagedExt4 { label: found, why } => {
-            report(disk, &format!("a damaged ext4 file system labelled `{found}`: {why}"), REPAIR)
-        }
+        Content::Ext4 { label: other, .. } => report(
+            disk,
+            &format!("an ext4 file system labelled `{other}`, not `{label}`"),
+            &format!("name it on the kernel command line: vyoma.data={other}, or {format}"),
+        ),
+        Content::DamagedExt4 { label: found, why } => report(
+            disk,
+            &format!("a damaged ext4 file system labelled `{found}`: {why}"),
+            REPAIR,
+        ),
     }
 }
 
 fn report(disk: &Disk, found: &str, advice: &str) -> Note {
-    Note::new("data-disk", format!("{} holds {found}; left untouched; {advice}", disk.path.display()))
+    Note::new(
+        "data-disk",
+        format!(
+            "{} holds {found}; left untouched; {advice}",
+            disk.path.display()
+        ),
+    )
 }
 
 /// Every block device that could be a data disk, by name, with what it holds.
@@ -130,7 +163,13 @@ fn disks(notes: &mut Vec<Note>) -> Vec<Disk> {
             Ok(Some(content)) => disks.push(Disk { path, content }),
             // No medium, or a device of no bytes.
             Ok(None) => {}
-            Err(error) => notes.push(Note::new("data-disk", format!("{} can't be read: {error}; left untouched; check the disk", path.display()))),
+            Err(error) => notes.push(Note::new(
+                "data-disk",
+                format!(
+                    "{} can't be read: {error}; left untouched; check the disk",
+                    path.display()
+                ),
+            )),
         }
     }
     disks
@@ -141,20 +180,35 @@ fn disks(notes: &mut Vec<Note>) -> Vec<Disk> {
 fn device_names(sys: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for disk in entries(sys) {
-        if ["loop", "ram", "zram", "fd", "sr"].iter().any(|kind| disk.strip_prefix(kind).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))) {
+        if ["loop", "ram", "zram", "fd", "sr"].iter().any(|kind| {
+            disk.strip_prefix(kind)
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        }) {
             continue;
         }
         let folder = sys.join(&disk);
-        let parts: Vec<_> = entries(&folder).into_iter().filter(|part| folder.join(part).join("partition").exists()).collect();
-        if parts.is_empty() { names.push(disk) } else { names.extend(parts) }
+        let parts: Vec<_> = entries(&folder)
+            .into_iter()
+            .filter(|part| folder.join(part).join("partition").exists())
+            .collect();
+        if parts.is_empty() {
+            names.push(disk);
+        } else {
+            names.extend(parts);
+        }
     }
     names.truncate(MAX_DEVICES);
     names
 }
 
 fn entries(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut names: Vec<_> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut names: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
     names.sort();
     names
 }
@@ -167,7 +221,9 @@ fn read_content(path: &Path) -> std::io::Result<Option<Content>> {
     }
     device.rewind()?;
     let mut head = Vec::with_capacity(superblock::HEAD);
-    device.take(superblock::HEAD as u64).read_to_end(&mut head)?;
+    device
+        .take(superblock::HEAD as u64)
+        .read_to_end(&mut head)?;
     Ok(Some(superblock::judge(&head, size)))
 }
 
@@ -190,17 +246,34 @@ fn mount_sound(device: &Path, clean: bool) -> Result<(), String> {
     let probe = FLAGS | MsFlags::MS_RDONLY;
     // A journal that holds something can't be replayed now, so it is passed over, and the look is only a look.
     let options = if clean { OPTIONS } else { "noload" };
-    mount(Some(device), DATA, Some("ext4"), probe, Some(options)).map_err(|error| format!("it can't be mounted: {error}"))?;
+    mount(Some(device), DATA, Some("ext4"), probe, Some(options))
+        .map_err(|error| format!("it can't be mounted: {error}"))?;
     let sound = fs::read_dir(DATA)
-        .and_then(|entries| entries.take(MAX_ENTRIES).try_for_each(|entry| entry?.metadata().map(drop)))
+        .and_then(|entries| {
+            entries
+                .take(MAX_ENTRIES)
+                .try_for_each(|entry| entry?.metadata().map(drop))
+        })
         .map_err(|error| format!("its root folder can't be read: {error}"));
     if sound.is_err() || !clean {
-        umount2(DATA, MntFlags::empty()).map_err(|error| format!("it can't be unmounted after a look at it: {error}"))?;
+        umount2(DATA, MntFlags::empty())
+            .map_err(|error| format!("it can't be unmounted after a look at it: {error}"))?;
     }
     sound?;
     lock(device, false).map_err(|error| format!("can't be unlocked: {error}"))?;
-    let again = if clean { MsFlags::MS_REMOUNT } else { MsFlags::empty() };
-    mount(Some(device), DATA, Some("ext4"), FLAGS | again, Some(OPTIONS)).map_err(|error| {
+    let again = if clean {
+        MsFlags::MS_REMOUNT
+    } else {
+        MsFlags::empty()
+    };
+    mount(
+        Some(device),
+        DATA,
+        Some("ext4"),
+        FLAGS | again,
+        Some(OPTIONS),
+    )
+    .map_err(|error| {
         if clean {
             let _ = umount2(DATA, MntFlags::empty());
         }
@@ -220,7 +293,14 @@ fn lock(device: &Path, on: bool) -> std::io::Result<()> {
 fn mounted_note(device: &Path) -> Note {
     let table = mount_table();
     let (kind, options) = mounted(&table, DATA).unwrap_or(("nothing", ""));
-    Note::new("data", format!("{} on {DATA} ({kind}, {options}), {}", device.display(), room()))
+    Note::new(
+        "data",
+        format!(
+            "{} on {DATA} ({kind}, {options}), {}",
+            device.display(),
+            room()
+        ),
+    )
 }
 
 /// Memory in place of a disk.
@@ -228,21 +308,37 @@ fn mount_tmpfs(why: &str) -> Note {
     // A quarter of memory: the rest is the apps'. Inodes are memory too.
     let options = Some("mode=0755,size=25%,nr_inodes=16k");
     if let Err(error) = mount(Some("tmpfs"), DATA, Some("tmpfs"), FLAGS, options) {
-        return Note::warning(format!("{DATA} has no file system: {why}, and tmpfs can't be mounted: {error}"));
+        return Note::warning(format!(
+            "{DATA} has no file system: {why}, and tmpfs can't be mounted: {error}"
+        ));
     }
-    Note::new("data", format!("{DATA} is in MEMORY and will be lost at the next reboot: {why}; tmpfs, {}", room()))
+    Note::new(
+        "data",
+        format!(
+            "{DATA} is in MEMORY and will be lost at the next reboot: {why}; tmpfs, {}",
+            room()
+        ),
+    )
 }
 
 fn room() -> String {
     match statvfs(DATA) {
-        Ok(all) => format!("{} MiB, {} free", mib(all.blocks(), all.fragment_size()), mib(all.blocks_available(), all.fragment_size())),
+        Ok(all) => format!(
+            "{} MiB, {} free",
+            mib(all.blocks(), all.fragment_size()),
+            mib(all.blocks_available(), all.fragment_size())
+        ),
         Err(error) => format!("size unknown: {error}"),
     }
 }
 
 /// The types of the two numbers differ between C libraries.
 fn mib(blocks: impl TryInto<u64>, size: impl TryInto<u64>) -> u64 {
-    blocks.try_into().unwrap_or(0).saturating_mul(size.try_into().unwrap_or(0)) >> 20
+    blocks
+        .try_into()
+        .unwrap_or(0)
+        .saturating_mul(size.try_into().unwrap_or(0))
+        >> 20
 }
 
 #[cfg(test)]
@@ -252,7 +348,16 @@ mod tests {
     #[test]
     fn a_disk_with_partitions_stands_for_itself_through_them() {
         let sys = tempfile::tempdir().unwrap();
-        for path in ["vda", "vdb/vdb1", "vdb/vdb2", "vdb/queue", "loop0", "ram3", "zram0", "fdisk"] {
+        for path in [
+            "vda",
+            "vdb/vdb1",
+            "vdb/vdb2",
+            "vdb/queue",
+            "loop0",
+            "ram3",
+            "zram0",
+            "fdisk",
+        ] {
             fs::create_dir_all(sys.path().join(path)).unwrap();
         }
         for part in ["vdb/vdb1", "vdb/vdb2"] {
@@ -264,13 +369,34 @@ mod tests {
 
     #[test]
     fn an_unused_disk_is_reported_with_its_content_and_what_to_do() {
-        let detail = |content| describe(&Disk { path: "/dev/vdx".into(), content }, "vyoma-data").detail;
+        let detail = |content| {
+            describe(
+                &Disk {
+                    path: "/dev/vdx".into(),
+                    content,
+                },
+                "vyoma-data",
+            )
+            .detail
+        };
         assert_eq!(
             detail(Content::Blank),
             "/dev/vdx holds nothing (blank); left untouched; to use it, format it elsewhere: mke2fs -t ext4 -L vyoma-data"
         );
-        assert!(detail(Content::Ext4 { label: "photos".into(), clean: true }).contains("labelled `photos`, not `vyoma-data`; left untouched; name it"));
-        assert!(detail(Content::DamagedExt4 { label: "vyoma-data".into(), why: "x".into() }).ends_with("e2fsck -f"));
+        assert!(
+            detail(Content::Ext4 {
+                label: "photos".into(),
+                clean: true
+            })
+            .contains("labelled `photos`, not `vyoma-data`; left untouched; name it")
+        );
+        assert!(
+            detail(Content::DamagedExt4 {
+                label: "vyoma-data".into(),
+                why: "x".into()
+            })
+            .ends_with("e2fsck -f")
+        );
         assert!(detail(Content::Other("swap space")).contains("holds swap space; left untouched"));
         assert!(detail(Content::Unknown).contains("not recognised"));
     }

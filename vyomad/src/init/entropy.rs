@@ -32,7 +32,11 @@ struct PoolInfo {
 }
 
 // RNDADDENTROPY: _IOW('R', 0x03, int[2]); the size in its number is that of the header only.
-nix::ioctl_write_ptr_bad!(rndaddentropy, nix::request_code_write!(b'R', 3, 8), PoolInfo);
+nix::ioctl_write_ptr_bad!(
+    rndaddentropy,
+    nix::request_code_write!(b'R', 3, 8),
+    PoolInfo
+);
 
 /// Makes the next seed, credits the saved one, and waits briefly until the generator is ready.
 pub(super) fn start(state_dir: &Path) -> Note {
@@ -40,7 +44,10 @@ pub(super) fn start(state_dir: &Path) -> Note {
     let old = read_seed(state_dir);
     // The new seed takes the old one's place first: only then can no other boot start from the old one.
     let (seed, saved) = match (save_seed(state_dir), old) {
-        (Ok(()), None) => ("no seed from an earlier run".to_owned(), "next seed saved".to_owned()),
+        (Ok(()), None) => (
+            "no seed from an earlier run".to_owned(),
+            "next seed saved".to_owned(),
+        ),
         (Ok(()), Some(old)) => {
             let credited = match credit(&old) {
                 Ok(()) => "seed of the last run credited".to_owned(),
@@ -48,7 +55,10 @@ pub(super) fn start(state_dir: &Path) -> Note {
             };
             (credited, "next seed saved".to_owned())
         }
-        (Err(error), _) => ("no seed used".to_owned(), format!("next seed not saved: {error}")),
+        (Err(error), _) => (
+            "no seed used".to_owned(),
+            format!("next seed not saved: {error}"),
+        ),
     };
     let begin = Instant::now();
     while !ready() && begin.elapsed() < PATIENCE {
@@ -57,7 +67,10 @@ pub(super) fn start(state_dir: &Path) -> Note {
     let state = match (was_ready, ready()) {
         (true, _) => "generator was ready".to_owned(),
         (false, true) => format!("generator ready after {} ms", begin.elapsed().as_millis()),
-        (false, false) => format!("generator not ready after {} ms: apps that need it will wait", PATIENCE.as_millis()),
+        (false, false) => format!(
+            "generator not ready after {} ms: apps that need it will wait",
+            PATIENCE.as_millis()
+        ),
     };
     Note::new("entropy", format!("{state}; {seed}; {saved}"))
 }
@@ -75,9 +88,20 @@ pub(super) fn save_seed(state_dir: &Path) -> io::Result<()> {
     hash.update(b"vyoma seed 1");
     hash.update(old);
     hash.update(fresh);
-    hash.update(std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos().to_le_bytes());
+    hash.update(
+        std::time::UNIX_EPOCH
+            .elapsed()
+            .unwrap_or_default()
+            .as_nanos()
+            .to_le_bytes(),
+    );
     // In place and synced once: after a power cut in between there is no seed, which is better than the old one twice.
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)?;
     file.write_all(&hash.finalize())?;
     file.sync_all()
 }
@@ -85,12 +109,19 @@ pub(super) fn save_seed(state_dir: &Path) -> io::Result<()> {
 /// The seed of the last run; half a seed, or zeros that a power cut left, are none.
 fn read_seed(state_dir: &Path) -> Option<[u8; SEED]> {
     let mut seed = [0; SEED];
-    File::open(state_dir.join("seed")).ok()?.read_exact(&mut seed).ok()?;
+    File::open(state_dir.join("seed"))
+        .ok()?
+        .read_exact(&mut seed)
+        .ok()?;
     (seed != [0; SEED]).then_some(seed)
 }
 
 fn credit(seed: &[u8; SEED]) -> io::Result<()> {
-    let info = PoolInfo { entropy_bits: (SEED * 8) as i32, size: SEED as i32, bytes: *seed };
+    let info = PoolInfo {
+        entropy_bits: (SEED * 8) as i32,
+        size: SEED as i32,
+        bytes: *seed,
+    };
     let device = OpenOptions::new().write(true).open("/dev/urandom")?;
     // SAFETY: `info` is a rand_pool_info whose `size` is the length of what follows the header.
     unsafe { rndaddentropy(device.as_raw_fd(), &raw const info) }?;
@@ -104,7 +135,8 @@ fn ready() -> bool {
 /// Fills `bytes`, unless the generator is not ready.
 fn getrandom_now(bytes: &mut [u8]) -> bool {
     // SAFETY: `bytes` is valid for its length.
-    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
+    let got =
+        unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
     usize::try_from(got) == Ok(bytes.len())
 }
 
@@ -122,7 +154,10 @@ mod tests {
         save_seed(dir.path()).unwrap();
         assert_eq!(first.len(), SEED);
         assert_ne!(first, fs::read(&path).unwrap());
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]

@@ -74,15 +74,24 @@ pub(crate) fn take_last(state_dir: &Path) -> Option<String> {
     use std::io::Read;
     let path = folder(state_dir).join("device.json");
     let mut bytes = Vec::new();
-    fs::File::open(&path).ok()?.take(MAX_READ).read_to_end(&mut bytes).ok()?;
+    fs::File::open(&path)
+        .ok()?
+        .take(MAX_READ)
+        .read_to_end(&mut bytes)
+        .ok()?;
     let _ = fs::rename(&path, folder(state_dir).join("device.previous.json"));
     Some(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
 fn last_words(ready: &Ready, info: &PanicHookInfo<'_>) {
-    let mut text = Fixed { bytes: [0; ROOM], used: 0 };
+    let mut text = Fixed {
+        bytes: [0; ROOM],
+        used: 0,
+    };
     let message = info.payload_as_str().unwrap_or("panic without a message");
-    let (file, line) = info.location().map_or(("unknown", 0), |at| (at.file(), at.line()));
+    let (file, line) = info
+        .location()
+        .map_or(("unknown", 0), |at| (at.file(), at.line()));
     let _ = describe(&mut text, message, file, line, unix_ms());
     let text = &text.bytes[..text.used];
     if ready.pid1 {
@@ -93,9 +102,18 @@ fn last_words(ready: &Ready, info: &PanicHookInfo<'_>) {
     let _ = write_durably(ready, text);
     if ready.pid1 {
         let (mode, words): (_, &[u8]) = match ready.policy {
-            PanicPolicy::Reboot => (RebootMode::RB_AUTOBOOT, b"vyomad: reboot (vyoma.panic=reboot)\n"),
-            PanicPolicy::Halt => (RebootMode::RB_HALT_SYSTEM, b"vyomad: halted (vyoma.panic=halt)\n"),
-            PanicPolicy::PowerOff => (RebootMode::RB_POWER_OFF, b"vyomad: power off (vyoma.panic=poweroff)\n"),
+            PanicPolicy::Reboot => (
+                RebootMode::RB_AUTOBOOT,
+                b"vyomad: reboot (vyoma.panic=reboot)\n",
+            ),
+            PanicPolicy::Halt => (
+                RebootMode::RB_HALT_SYSTEM,
+                b"vyomad: halted (vyoma.panic=halt)\n",
+            ),
+            PanicPolicy::PowerOff => (
+                RebootMode::RB_POWER_OFF,
+                b"vyomad: power off (vyoma.panic=poweroff)\n",
+            ),
         };
         say(words);
         let _ = reboot(mode);
@@ -126,8 +144,9 @@ fn escape(out: &mut Fixed, text: &str) -> fmt::Result {
 }
 
 fn unix_ms() -> u64 {
-    clock_gettime(ClockId::CLOCK_REALTIME)
-        .map_or(0, |now| u64::try_from(now.tv_sec()).unwrap_or(0) * 1000 + now.tv_nsec() as u64 / 1_000_000)
+    clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |now| {
+        u64::try_from(now.tv_sec()).unwrap_or(0) * 1000 + now.tv_nsec() as u64 / 1_000_000
+    })
 }
 
 /// Straight to the console, without waiting for it.
@@ -144,7 +163,13 @@ fn say(bytes: &[u8]) {
 }
 
 fn write_durably(ready: &Ready, text: &[u8]) -> io::Result<()> {
-    let check = |result: libc::c_int| if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) };
+    let check = |result: libc::c_int| {
+        if result < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(result)
+        }
+    };
     let open = |path: &CStr, flags| {
         // SAFETY: the path ends in NUL.
         check(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, 0o644) })
@@ -186,7 +211,10 @@ mod tests {
     use super::*;
 
     fn described(message: &str) -> serde_json::Value {
-        let mut out = Fixed { bytes: [0; ROOM], used: 0 };
+        let mut out = Fixed {
+            bytes: [0; ROOM],
+            used: 0,
+        };
         describe(&mut out, message, "src/daemon/mod.rs", 7, 1_795_305_600_123).unwrap();
         serde_json::from_slice(&out.bytes[..out.used]).unwrap()
     }
@@ -194,7 +222,10 @@ mod tests {
     #[test]
     fn an_epitaph_is_json_whatever_the_message_holds() {
         let value = described("a \"quoted\"\nline \\ with \u{1b}[2J and é");
-        assert_eq!(value["message"], "a \"quoted\"\nline \\ with \u{1b}[2J and é");
+        assert_eq!(
+            value["message"],
+            "a \"quoted\"\nline \\ with \u{1b}[2J and é"
+        );
         assert_eq!(value["location"], "src/daemon/mod.rs:7");
         assert_eq!(value["time_ms"], 1_795_305_600_123_u64);
     }
@@ -202,7 +233,10 @@ mod tests {
     #[test]
     fn the_longest_message_of_the_worst_characters_is_cut_and_still_json() {
         let value = described(&"\u{1}".repeat(10_000));
-        assert_eq!(value["message"].as_str().unwrap().chars().count(), MAX_MESSAGE);
+        assert_eq!(
+            value["message"].as_str().unwrap().chars().count(),
+            MAX_MESSAGE
+        );
     }
 
     #[test]
@@ -224,7 +258,10 @@ mod tests {
         let text = take_last(dir.path()).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["message"], "on purpose");
-        assert!(value["location"].as_str().unwrap().contains("epitaph.rs:"), "{text}");
+        assert!(
+            value["location"].as_str().unwrap().contains("epitaph.rs:"),
+            "{text}"
+        );
         assert_eq!(take_last(dir.path()), None);
     }
 }

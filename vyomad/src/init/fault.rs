@@ -27,14 +27,21 @@ pub(crate) struct Faults {
 impl Faults {
     /// Reads the list; the error says what would have been right.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let expected =
-            || format!("a list of stall:SECS, panic:SECS (to {MAX_SECS}), orphans:N (to {MAX_ORPHANS}), remount");
+        let expected = || {
+            format!(
+                "a list of stall:SECS, panic:SECS (to {MAX_SECS}), orphans:N (to {MAX_ORPHANS}), remount"
+            )
+        };
         let secs = |text: &str| text.parse().ok().filter(|secs| *secs <= MAX_SECS);
         let mut faults = Self::default();
         for item in text.split(',') {
             match item.split_once(':') {
-                Some(("stall", value)) => faults.stall_secs = Some(secs(value).ok_or_else(expected)?),
-                Some(("panic", value)) => faults.panic_secs = Some(secs(value).ok_or_else(expected)?),
+                Some(("stall", value)) => {
+                    faults.stall_secs = Some(secs(value).ok_or_else(expected)?);
+                }
+                Some(("panic", value)) => {
+                    faults.panic_secs = Some(secs(value).ok_or_else(expected)?);
+                }
                 Some(("orphans", value)) => {
                     let count = value.parse().ok().filter(|n| *n <= MAX_ORPHANS);
                     faults.orphans = Some(count.ok_or_else(expected)?);
@@ -73,24 +80,21 @@ pub(crate) async fn arm(faults: Faults) {
 /// A child starts `count` processes and ends at once, so that all of them become children of PID 1; each ends a moment
 /// later with an exit code of its own.
 fn make_orphans(count: u32) {
+    // Without a process to spare nothing happens: the test that asked for orphans will miss them and say so.
     // SAFETY: the child calls nothing but fork, usleep and _exit, which are async-signal-safe, and never returns.
-    match unsafe { libc::fork() } {
-        0 => {
-            for n in 0..count {
-                // SAFETY: as above.
-                if unsafe { libc::fork() } == 0 {
-                    // SAFETY: as above. Up to 100 ms, so that they end in bursts and not in order.
-                    unsafe {
-                        libc::usleep(n.wrapping_mul(7919) % 100_000);
-                        libc::_exit((n % 256) as i32);
-                    }
+    if unsafe { libc::fork() } == 0 {
+        for n in 0..count {
+            // SAFETY: as above.
+            if unsafe { libc::fork() } == 0 {
+                // SAFETY: as above. Up to 100 ms, so that they end in bursts and not in order.
+                unsafe {
+                    libc::usleep(n.wrapping_mul(7919) % 100_000);
+                    libc::_exit((n % 256) as i32);
                 }
             }
-            // SAFETY: as above.
-            unsafe { libc::_exit(0) }
         }
-        // No process to spare: the test that asked for orphans will miss them and say so.
-        _ => {}
+        // SAFETY: as above.
+        unsafe { libc::_exit(0) }
     }
 }
 
@@ -101,12 +105,29 @@ mod tests {
     #[test]
     fn a_list_of_faults_is_read() {
         let faults = Faults::parse("stall:3,panic:4,orphans:5,remount").unwrap();
-        assert_eq!(faults, Faults { stall_secs: Some(3), panic_secs: Some(4), orphans: Some(5), remount: true });
+        assert_eq!(
+            faults,
+            Faults {
+                stall_secs: Some(3),
+                panic_secs: Some(4),
+                orphans: Some(5),
+                remount: true
+            }
+        );
     }
 
     #[test]
     fn what_is_no_fault_is_refused_with_the_list_of_faults() {
-        for text in ["", "stall", "stall:", "stall:x", "panic:99999", "orphans:99999", "fly:1", "stall:1,"] {
+        for text in [
+            "",
+            "stall",
+            "stall:",
+            "stall:x",
+            "panic:99999",
+            "orphans:99999",
+            "fly:1",
+            "stall:1,",
+        ] {
             let error = Faults::parse(text).unwrap_err();
             assert!(error.contains("stall:SECS"), "{text}: {error}");
         }
@@ -133,6 +154,9 @@ mod tests {
         let mut status = 0;
         // SAFETY: `status` is valid for the call.
         unsafe { libc::waitpid(child, &raw mut status, 0) };
-        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "status {status}");
+        assert!(
+            libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0,
+            "status {status}"
+        );
     }
 }

@@ -9,7 +9,12 @@ use std::path::Path;
 pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&name)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o644)
+        .open(&name)?;
     file.write_all(content)?;
     file.sync_all()?;
     // Not synced itself: after a power cut either name stands, and both files are whole.

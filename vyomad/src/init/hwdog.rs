@@ -43,7 +43,9 @@ impl HardwareWatchdog {
         // Opening one starts it, so one that is not kept must be disarmed.
         let mut found: Option<Self> = None;
         for n in 0..MAX_DEVICES {
-            let Ok(next) = Self::arm(&format!("/dev/watchdog{n}"), secs) else { continue };
+            let Ok(next) = Self::arm(&format!("/dev/watchdog{n}"), secs) else {
+                continue;
+            };
             match found.take() {
                 Some(kept) if kept.identity != SOFTDOG => {
                     next.disarm();
@@ -63,17 +65,27 @@ impl HardwareWatchdog {
 
     fn arm(path: &str, secs: u32) -> io::Result<Self> {
         let device = OpenOptions::new().write(true).open(path)?;
-        let mut info = Info { options: 0, firmware_version: 0, identity: [0; 32] };
+        let mut info = Info {
+            options: 0,
+            firmware_version: 0,
+            identity: [0; 32],
+        };
         // SAFETY: `info` is a watchdog_info and valid for the call.
         let identity = match unsafe { wdioc_getsupport(device.as_raw_fd(), &raw mut info) } {
-            Ok(_) => String::from_utf8_lossy(&info.identity).trim_end_matches('\0').to_owned(),
+            Ok(_) => String::from_utf8_lossy(&info.identity)
+                .trim_end_matches('\0')
+                .to_owned(),
             Err(_) => "unknown watchdog".to_owned(),
         };
         let mut timeout = i32::try_from(secs).unwrap_or(i32::MAX);
         // SAFETY: `timeout` is an int and valid for the call. A driver that can't set it keeps its own, and does not
         // touch the value: then ours is a guess, and the feeding period is short enough for the usual minute.
         let _ = unsafe { wdioc_settimeout(device.as_raw_fd(), &raw mut timeout) };
-        Ok(Self { device, timeout_secs: u32::try_from(timeout).unwrap_or(1).max(1), identity })
+        Ok(Self {
+            device,
+            timeout_secs: u32::try_from(timeout).unwrap_or(1).max(1),
+            identity,
+        })
     }
 
     /// Puts off the reset by the whole timeout.

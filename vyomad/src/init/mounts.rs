@@ -30,19 +30,73 @@ const DEVICES: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NOEXEC);
 /// In order: a mount point must exist when its turn comes.
 const TABLE: [Entry; 9] = [
     // hidepid: a process sees its own entries only; root, who is the daemon, sees all.
-    Entry { kind: "proc", target: "/proc", flags: NOTHING, options: "hidepid=invisible", needed: true },
-    Entry { kind: "sysfs", target: "/sys", flags: NOTHING, options: "", needed: true },
+    Entry {
+        kind: "proc",
+        target: "/proc",
+        flags: NOTHING,
+        options: "hidepid=invisible",
+        needed: true,
+    },
+    Entry {
+        kind: "sysfs",
+        target: "/sys",
+        flags: NOTHING,
+        options: "",
+        needed: true,
+    },
     // 1 MiB: nodes take no room, and nobody should fill memory through a typo in a /dev path.
-    Entry { kind: "devtmpfs", target: "/dev", flags: DEVICES, options: "mode=0755,size=1m", needed: true },
-    Entry { kind: "devpts", target: "/dev/pts", flags: DEVICES, options: "mode=0600,ptmxmode=0666,newinstance", needed: false },
+    Entry {
+        kind: "devtmpfs",
+        target: "/dev",
+        flags: DEVICES,
+        options: "mode=0755,size=1m",
+        needed: true,
+    },
+    Entry {
+        kind: "devpts",
+        target: "/dev/pts",
+        flags: DEVICES,
+        options: "mode=0600,ptmxmode=0666,newinstance",
+        needed: false,
+    },
     // Shared memory by name: no app may open it, engines may.
-    Entry { kind: "tmpfs", target: "/dev/shm", flags: NOTHING, options: "mode=1777,size=16m,nr_inodes=1k", needed: true },
+    Entry {
+        kind: "tmpfs",
+        target: "/dev/shm",
+        flags: NOTHING,
+        options: "mode=1777,size=16m,nr_inodes=1k",
+        needed: true,
+    },
     // Sockets, pid-like files.
-    Entry { kind: "tmpfs", target: "/run", flags: NOTHING, options: "mode=0755,size=16m,nr_inodes=4k", needed: true },
+    Entry {
+        kind: "tmpfs",
+        target: "/run",
+        flags: NOTHING,
+        options: "mode=0755,size=16m,nr_inodes=4k",
+        needed: true,
+    },
     // Components on their way in: capabilities/control.rs MAX_COMPONENT is 64 MiB.
-    Entry { kind: "tmpfs", target: "/tmp", flags: NOTHING, options: "mode=1777,size=96m,nr_inodes=4k", needed: true },
-    Entry { kind: "cgroup2", target: "/sys/fs/cgroup", flags: NOTHING, options: "nsdelegate,memory_recursiveprot", needed: true },
-    Entry { kind: "configfs", target: "/sys/kernel/config", flags: NOTHING, options: "", needed: false },
+    Entry {
+        kind: "tmpfs",
+        target: "/tmp",
+        flags: NOTHING,
+        options: "mode=1777,size=96m,nr_inodes=4k",
+        needed: true,
+    },
+    Entry {
+        kind: "cgroup2",
+        target: "/sys/fs/cgroup",
+        flags: NOTHING,
+        options: "nsdelegate,memory_recursiveprot",
+        needed: true,
+    },
+    Entry {
+        kind: "configfs",
+        target: "/sys/kernel/config",
+        flags: NOTHING,
+        options: "",
+        needed: false,
+    },
 ];
 
 /// Mounts all that is not mounted yet.
@@ -60,7 +114,10 @@ pub(super) fn mount_all() -> Vec<Note> {
         match mount_entry(entry) {
             Ok(()) => {}
             Err(Errno::ENODEV | Errno::ENOENT) if !entry.needed => {}
-            Err(error) => notes.push(Note::warning(format!("can't mount {} on {}: {error}", entry.kind, entry.target))),
+            Err(error) => notes.push(Note::warning(format!(
+                "can't mount {} on {}: {error}",
+                entry.kind, entry.target
+            ))),
         }
     }
     notes.push(Note::new("mounts", describe(&mount_table())));
@@ -74,18 +131,40 @@ pub(super) fn mount_all_again() -> Vec<Note> {
     notes.retain(|note| note.kind == "warning");
     let after = mount_table();
     notes.push(if before == after {
-        Note::new("mounts", format!("second pass changed nothing: {} mounts", after.lines().count()))
+        Note::new(
+            "mounts",
+            format!(
+                "second pass changed nothing: {} mounts",
+                after.lines().count()
+            ),
+        )
     } else {
-        Note::warning(format!("second pass changed the mounts: {} became {}", describe(&before), describe(&after)))
+        Note::warning(format!(
+            "second pass changed the mounts: {} became {}",
+            describe(&before),
+            describe(&after)
+        ))
     });
     notes
 }
 
 fn mount_entry(entry: &Entry) -> Result<(), Errno> {
     let options = Some(entry.options).filter(|text| !text.is_empty());
-    match mount(Some(entry.kind), entry.target, Some(entry.kind), entry.flags, options) {
+    match mount(
+        Some(entry.kind),
+        entry.target,
+        Some(entry.kind),
+        entry.flags,
+        options,
+    ) {
         // A kernel that does not know an option is older, not worse.
-        Err(Errno::EINVAL) => mount(Some(entry.kind), entry.target, Some(entry.kind), entry.flags, None::<&str>),
+        Err(Errno::EINVAL) => mount(
+            Some(entry.kind),
+            entry.target,
+            Some(entry.kind),
+            entry.flags,
+            None::<&str>,
+        ),
         other => other,
     }
 }
@@ -102,7 +181,12 @@ pub(super) fn allow_code_in(dir: &Path) -> Result<(), Note> {
             let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | NO_DEV | MsFlags::MS_NOATIME;
             mount(none, dir, none, flags, none)
         })
-        .map_err(|error| Note::warning(format!("compiled apps in {} can't run: bind mount: {error}", dir.display())))
+        .map_err(|error| {
+            Note::warning(format!(
+                "compiled apps in {} can't run: bind mount: {error}",
+                dir.display()
+            ))
+        })
 }
 
 pub(super) fn mount_table() -> String {
@@ -125,7 +209,10 @@ fn is_mounted(table: &str, target: &str) -> bool {
 fn describe(table: &str) -> String {
     let one = |entry: &Entry| {
         let (kind, options) = mounted(table, entry.target)?;
-        let tight: Vec<_> = options.split(',').filter(|o| matches!(*o, "nosuid" | "nodev" | "noexec")).collect();
+        let tight: Vec<_> = options
+            .split(',')
+            .filter(|o| matches!(*o, "nosuid" | "nodev" | "noexec"))
+            .collect();
         Some(format!("{} {kind} {}", entry.target, tight.join(",")))
     };
     TABLE.iter().filter_map(one).collect::<Vec<_>>().join("; ")
@@ -140,17 +227,33 @@ mod tests {
 
     #[test]
     fn the_mount_table_is_read_as_the_kernel_writes_it() {
-        assert_eq!(mounted(SEEN, "/proc"), Some(("proc", "rw,nosuid,nodev,noexec,relatime")));
+        assert_eq!(
+            mounted(SEEN, "/proc"),
+            Some(("proc", "rw,nosuid,nodev,noexec,relatime"))
+        );
         assert_eq!(mounted(SEEN, "/pro"), None);
         assert_eq!(mounted("", "/proc"), None);
-        assert_eq!(describe(SEEN), "/proc proc nosuid,nodev,noexec; /run tmpfs nosuid,nodev");
+        assert_eq!(
+            describe(SEEN),
+            "/proc proc nosuid,nodev,noexec; /run tmpfs nosuid,nodev"
+        );
     }
 
     #[test]
     fn no_mount_lets_set_uid_programs_run_and_only_dev_holds_devices() {
         for entry in &TABLE {
-            assert!(entry.flags.contains(MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC), "{}", entry.target);
-            assert!(entry.flags.contains(MsFlags::MS_NODEV) || entry.target.starts_with("/dev"), "{}", entry.target);
+            assert!(
+                entry
+                    .flags
+                    .contains(MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC),
+                "{}",
+                entry.target
+            );
+            assert!(
+                entry.flags.contains(MsFlags::MS_NODEV) || entry.target.starts_with("/dev"),
+                "{}",
+                entry.target
+            );
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn finish(action: PowerAction, state_dir: &Path) -> ! {
     let _ = reboot(mode);
     // Not allowed, or not able to cut the power: a machine at rest is the next best, and the watchdog may reset it.
     loop {
-        std::thread::sleep(Duration::from_secs(3600));
+        std::thread::sleep(Duration::from_hours(1));
     }
 }
 
@@ -100,7 +100,9 @@ fn within(cap: Duration, work: impl FnOnce() + Send + 'static) -> bool {
 /// Closes this process's own files below `dir`, which would keep the file system busy. The watchdog and the console
 /// stay open.
 fn close_files_below(dir: &str) {
-    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else {
+        return;
+    };
     let below: Vec<i32> = entries
         .flatten()
         .filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(dir)))
@@ -121,9 +123,17 @@ fn release_data() -> Vec<(String, String)> {
     for (path, kind) in below_data(&table).into_iter().rev() {
         let outcome = match umount2(path.as_str(), MntFlags::empty()) {
             Ok(()) => "unmounted".to_owned(),
-            Err(busy) => match mount(None::<&str>, path.as_str(), None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, None::<&str>) {
+            Err(busy) => match mount(
+                None::<&str>,
+                path.as_str(),
+                None::<&str>,
+                MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY,
+                None::<&str>,
+            ) {
                 Ok(()) => format!("is in use ({busy}): made read-only"),
-                Err(error) => format!("can neither be unmounted ({busy}) nor made read-only ({error})"),
+                Err(error) => {
+                    format!("can neither be unmounted ({busy}) nor made read-only ({error})")
+                }
             },
         };
         // A memory file system goes away with the power: no news.
@@ -158,14 +168,19 @@ mod tests {
     fn mounts_in_data_are_found_in_order_and_no_others() {
         let table = "proc /proc proc rw 0 0\n/dev/vda /data ext4 rw 0 0\n/dev/vda /data/vyoma/store ext4 rw 0 0\n\
                      tmpfs /database tmpfs rw 0 0\n";
-        let found: Vec<_> = below_data(table).into_iter().map(|(path, _)| path).collect();
+        let found: Vec<_> = below_data(table)
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect();
         assert_eq!(found, ["/data", "/data/vyoma/store"]);
     }
 
     #[test]
     fn a_disk_that_hangs_is_not_waited_for() {
         let start = Instant::now();
-        assert!(!within(Duration::from_millis(50), || std::thread::sleep(Duration::from_secs(30))));
+        assert!(!within(Duration::from_millis(50), || std::thread::sleep(
+            Duration::from_secs(30)
+        )));
         assert!(start.elapsed() < Duration::from_secs(10));
         assert!(within(Duration::from_secs(30), || {}));
     }

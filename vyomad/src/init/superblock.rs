@@ -58,7 +58,11 @@ pub(super) fn judge(head: &[u8], device_bytes: u64) -> Content {
     if let Some(name) = other(head) {
         return Content::Other(name);
     }
-    if head.iter().all(|byte| *byte == 0) { Content::Blank } else { Content::Unknown }
+    if head.iter().all(|byte| *byte == 0) {
+        Content::Blank
+    } else {
+        Content::Unknown
+    }
 }
 
 /// The label of a superblock copy, when it is one: evidence that a disk with a destroyed beginning was ext4.
@@ -70,30 +74,50 @@ fn ext4(block: &[u8], device_bytes: u64) -> Content {
     let label = label(block);
     match flaw(block, device_bytes) {
         Some(why) => Content::DamagedExt4 { label, why },
-        None if u32_at(block, 0x60) & INCOMPAT_JOURNAL_DEV != 0 => Content::Other("an external ext4 journal"),
-        None => Content::Ext4 { label, clean: u32_at(block, 0x60) & INCOMPAT_RECOVER == 0 },
+        None if u32_at(block, 0x60) & INCOMPAT_JOURNAL_DEV != 0 => {
+            Content::Other("an external ext4 journal")
+        }
+        None => Content::Ext4 {
+            label,
+            clean: u32_at(block, 0x60) & INCOMPAT_RECOVER == 0,
+        },
     }
 }
 
 fn flaw(block: &[u8], device_bytes: u64) -> Option<String> {
     if u32_at(block, 0x64) & RO_COMPAT_METADATA_CSUM != 0 {
         if block[0x175] != CHECKSUM_CRC32C {
-            return Some(format!("its superblock has the unknown checksum type {}", block[0x175]));
+            return Some(format!(
+                "its superblock has the unknown checksum type {}",
+                block[0x175]
+            ));
         }
         let (found, expected) = (u32_at(block, CHECKSUM_AT), crc32c(&block[..CHECKSUM_AT]));
         if found != expected {
-            return Some(format!("its superblock has the checksum {found:08x}, its bytes make {expected:08x}"));
+            return Some(format!(
+                "its superblock has the checksum {found:08x}, its bytes make {expected:08x}"
+            ));
         }
     }
     let log_block = u32_at(block, 0x18);
     if log_block > 6 {
-        return Some(format!("its superblock claims blocks of 2^{} KiB, at most 64 KiB are possible", log_block));
+        return Some(format!(
+            "its superblock claims blocks of 2^{} KiB, at most 64 KiB are possible",
+            log_block
+        ));
     }
-    let high = if u32_at(block, 0x60) & INCOMPAT_64BIT == 0 { 0 } else { u32_at(block, 0x150) };
+    let high = if u32_at(block, 0x60) & INCOMPAT_64BIT == 0 {
+        0
+    } else {
+        u32_at(block, 0x150)
+    };
     let blocks = u64::from(high) << 32 | u64::from(u32_at(block, 0x4));
     let bytes = blocks.checked_mul(1024 << log_block);
     if blocks == 0 || bytes.is_none_or(|bytes| bytes > device_bytes) {
-        return Some(format!("its superblock claims {blocks} blocks of {} bytes, the device has {device_bytes} bytes", 1024 << log_block));
+        return Some(format!(
+            "its superblock claims {blocks} blocks of {} bytes, the device has {device_bytes} bytes",
+            1024 << log_block
+        ));
     }
     if u16_at(block, 0x3A) & STATE_ERRORS != 0 {
         return Some("the kernel has recorded errors in it".to_owned());
@@ -104,7 +128,17 @@ fn flaw(block: &[u8], device_bytes: u64) -> Option<String> {
 /// The volume label up to its first NUL, with anything that is not printable ASCII as `?`.
 fn label(block: &[u8]) -> String {
     let field = &block[0x78..0x88];
-    field.iter().take_while(|b| **b != 0).map(|b| if (b' '..=b'~').contains(b) { *b as char } else { '?' }).collect()
+    field
+        .iter()
+        .take_while(|b| **b != 0)
+        .map(|b| {
+            if (b' '..=b'~').contains(b) {
+                *b as char
+            } else {
+                '?'
+            }
+        })
+        .collect()
 }
 
 /// Marks of what else people put on disks, each at its place.
@@ -124,10 +158,14 @@ fn other(head: &[u8]) -> Option<&'static str> {
         (65600, b"_BHRfS_M", "a btrfs file system"),
         (512, b"EFI PART", "a GPT partition table"),
     ];
-    let found = MARKS.iter().find(|(at, mark, _)| head.get(*at..*at + mark.len()) == Some(*mark));
+    let found = MARKS
+        .iter()
+        .find(|(at, mark, _)| head.get(*at..*at + mark.len()) == Some(*mark));
     match found {
         Some((_, _, name)) => Some(name),
-        None if head.get(510..512) == Some(&[0x55, 0xAA]) => Some("an MBR partition table or boot sector"),
+        None if head.get(510..512) == Some(&[0x55, 0xAA]) => {
+            Some("an MBR partition table or boot sector")
+        }
         None => None,
     }
 }
@@ -146,7 +184,11 @@ fn crc32c(bytes: &[u8]) -> u32 {
     bytes.iter().fold(!0, |mut crc, byte| {
         crc ^= u32::from(*byte);
         for _ in 0..8 {
-            crc = if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ 0x82F6_3B78 };
+            crc = if crc & 1 == 0 {
+                crc >> 1
+            } else {
+                crc >> 1 ^ 0x82F6_3B78
+            };
         }
         crc
     })
@@ -168,7 +210,13 @@ mod tests {
             .args(["-q", "-t", "ext4", "-L", label])
             .args(options)
             .arg(file.path())
-            .env("PATH", format!("{}:/sbin:/usr/sbin", std::env::var("PATH").unwrap_or_default()))
+            .env(
+                "PATH",
+                format!(
+                    "{}:/sbin:/usr/sbin",
+                    std::env::var("PATH").unwrap_or_default()
+                ),
+            )
             .output()
             .expect("mke2fs is missing: install e2fsprogs");
         assert!(done.status.success(), "{done:?}");
@@ -186,11 +234,30 @@ mod tests {
 
     #[test]
     fn a_file_system_of_mke2fs_is_recognised_by_its_label() {
-        for options in [&[][..], &["-O", "^metadata_csum,^64bit"], &["-b", "4096"], &["-O", "metadata_csum,64bit"]] {
-            assert_eq!(judge(&made("vyoma-data", options), BYTES), Content::Ext4 { label: "vyoma-data".into(), clean: true });
+        for options in [
+            &[][..],
+            &["-O", "^metadata_csum,^64bit"],
+            &["-b", "4096"],
+            &["-O", "metadata_csum,64bit"],
+        ] {
+            assert_eq!(
+                judge(&made("vyoma-data", options), BYTES),
+                Content::Ext4 {
+                    label: "vyoma-data".into(),
+                    clean: true
+                }
+            );
         }
-        assert!(matches!(judge(&made("sixteen-letters-", &[]), BYTES), Content::Ext4 { label, .. } if label == "sixteen-letters-"));
-        assert_eq!(judge(&made("", &[]), BYTES), Content::Ext4 { label: String::new(), clean: true });
+        assert!(
+            matches!(judge(&made("sixteen-letters-", &[]), BYTES), Content::Ext4 { label, .. } if label == "sixteen-letters-")
+        );
+        assert_eq!(
+            judge(&made("", &[]), BYTES),
+            Content::Ext4 {
+                label: String::new(),
+                clean: true
+            }
+        );
     }
 
     #[test]
@@ -203,7 +270,9 @@ mod tests {
     #[test]
     fn a_file_system_larger_than_its_device_is_damage() {
         let head = made("vyoma-data", &["-O", "^metadata_csum"]);
-        let Content::DamagedExt4 { label, why } = judge(&head, BYTES / 2) else { panic!() };
+        let Content::DamagedExt4 { label, why } = judge(&head, BYTES / 2) else {
+            panic!()
+        };
         assert_eq!(label, "vyoma-data");
         assert!(why.contains("the device has 4194304 bytes"), "{why}");
     }
@@ -223,8 +292,14 @@ mod tests {
             judge(&head, BYTES)
         };
         assert_eq!(with(0, b"XFSB"), Content::Other("an XFS file system"));
-        assert_eq!(with(65600, b"_BHRfS_M"), Content::Other("a btrfs file system"));
-        assert_eq!(with(510, &[0x55, 0xAA]), Content::Other("an MBR partition table or boot sector"));
+        assert_eq!(
+            with(65600, b"_BHRfS_M"),
+            Content::Other("a btrfs file system")
+        );
+        assert_eq!(
+            with(510, &[0x55, 0xAA]),
+            Content::Other("an MBR partition table or boot sector")
+        );
         assert_eq!(with(9, b"x"), Content::Unknown);
         assert_eq!(judge(&vec![0; HEAD], BYTES), Content::Blank);
         assert_eq!(judge(&[], 0), Content::Blank);

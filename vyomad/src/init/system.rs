@@ -24,8 +24,12 @@ const NODES: [(&str, u32, u64, u64); 8] = [
     ("ptmx", 0o666, 5, 2),
 ];
 /// And the links that devtmpfs never has.
-const LINKS: [(&str, &str); 4] =
-    [("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2")];
+const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
 /// The name of a device that was given none.
 const DEFAULT_HOSTNAME: &str = "vyoma";
 
@@ -59,9 +63,17 @@ pub(super) fn device_nodes() -> Vec<Note> {
         if fs::symlink_metadata(&path).is_ok() {
             continue;
         }
-        match mknod(&path, SFlag::S_IFCHR, Mode::from_bits_truncate(mode), makedev(major, minor)) {
+        match mknod(
+            &path,
+            SFlag::S_IFCHR,
+            Mode::from_bits_truncate(mode),
+            makedev(major, minor),
+        ) {
             Ok(()) => made.push(name),
-            Err(error) => notes.push(Note::warning(format!("can't make {}: {error}", path.display()))),
+            Err(error) => notes.push(Note::warning(format!(
+                "can't make {}: {error}",
+                path.display()
+            ))),
         }
     }
     for (name, target) in LINKS {
@@ -71,12 +83,20 @@ pub(super) fn device_nodes() -> Vec<Note> {
         }
         match symlink(target, &path) {
             Ok(()) => made.push(name),
-            Err(error) => notes.push(Note::warning(format!("can't link {}: {error}", path.display()))),
+            Err(error) => notes.push(Note::warning(format!(
+                "can't link {}: {error}",
+                path.display()
+            ))),
         }
     }
-    let there = |name: &str| fs::metadata(dev.join(name)).is_ok_and(|found| found.file_type().is_char_device());
+    let there = |name: &str| {
+        fs::metadata(dev.join(name)).is_ok_and(|found| found.file_type().is_char_device())
+    };
     let nodes = NODES.iter().map(|node| node.0).filter(|name| there(name));
-    let links = LINKS.iter().map(|link| link.0).filter(|name| dev.join(name).exists());
+    let links = LINKS
+        .iter()
+        .map(|link| link.0)
+        .filter(|name| dev.join(name).exists());
     let all: Vec<_> = nodes.chain(links).collect();
     let mut detail = all.join(" ");
     if !made.is_empty() {
@@ -155,9 +175,16 @@ pub(super) fn kernel_settings(line: &CmdLine) -> Vec<Note> {
             continue;
         }
         if let Err(error) = fs::write(&path, value) {
-            notes.push(Note::warning(format!("can't set {} to {value}: {error}", path.display())));
+            notes.push(Note::warning(format!(
+                "can't set {} to {value}: {error}",
+                path.display()
+            )));
         } else if let Ok(now) = fs::read_to_string(&path) {
-            set.push(format!("{}={}", name.replace('/', "."), now.split_whitespace().next().unwrap_or_default()));
+            set.push(format!(
+                "{}={}",
+                name.replace('/', "."),
+                now.split_whitespace().next().unwrap_or_default()
+            ));
         }
     }
     notes.push(Note::new("settings", set.join(" ")));

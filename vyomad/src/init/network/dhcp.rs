@@ -23,7 +23,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(64);
 /// Times an offer is asked for before another is looked for.
 const MAX_REQUESTS: u32 = 3;
 /// Shortest time between two questions for a lease that we hold (RFC 2131, 4.4.5).
-const RENEW_WAIT: Duration = Duration::from_secs(60);
+const RENEW_WAIT: Duration = Duration::from_mins(1);
+
+/// Times of a lease without an end: nothing ever wakes up for them, and sums with them can't overflow.
+const FOREVER: Times = Times {
+    renew: Duration::from_secs(1 << 40),
+    rebind: Duration::from_secs(1 << 41),
+    expire: Duration::from_secs(1 << 42),
+};
 
 /// What happened. Time is since any fixed moment.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +99,15 @@ pub(super) struct Client {
 impl Client {
     /// `seed`: any number that differs between devices and boots.
     pub(super) fn new(identity: Identity, seed: u64) -> Self {
-        Self { identity, state: State::Idle, wake: None, xid: 0, begun: Duration::ZERO, tries: 0, random: seed | 1 }
+        Self {
+            identity,
+            state: State::Idle,
+            wake: None,
+            xid: 0,
+            begun: Duration::ZERO,
+            tries: 0,
+            random: seed | 1,
+        }
     }
 
     /// When the next [`Event::Tick`] is due.
@@ -129,19 +144,28 @@ impl Client {
                 self.tries = 0;
                 self.ask(now)
             }
-            (State::Requesting(wanted), Reply::Ack(lease)) if wanted.addr == lease.addr && wanted.server == lease.server => {
+            (State::Requesting(wanted), Reply::Ack(lease))
+                if wanted.addr == lease.addr && wanted.server == lease.server =>
+            {
                 self.bind(now, lease)
             }
-            (State::Renewing(held), Reply::Ack(lease)) if held.lease.addr == lease.addr && held.lease.server == lease.server => {
+            (State::Renewing(held), Reply::Ack(lease))
+                if held.lease.addr == lease.addr && held.lease.server == lease.server =>
+            {
                 self.bind(now, lease)
             }
             // Any server may take the lease over, with the same address.
-            (State::Rebinding(held), Reply::Ack(lease)) if held.lease.addr == lease.addr => self.bind(now, lease),
-            (State::Requesting(Lease { server: ours, .. }) | State::Renewing(Held { lease: Lease { server: ours, .. }, .. }), Reply::Nak { server })
-                if server.is_none_or(|server| server == *ours) =>
-            {
-                self.refused(now)
+            (State::Rebinding(held), Reply::Ack(lease)) if held.lease.addr == lease.addr => {
+                self.bind(now, lease)
             }
+            (
+                State::Requesting(Lease { server: ours, .. })
+                | State::Renewing(Held {
+                    lease: Lease { server: ours, .. },
+                    ..
+                }),
+                Reply::Nak { server },
+            ) if server.is_none_or(|server| server == *ours) => self.refused(now),
             (State::Rebinding(_), Reply::Nak { .. }) => self.refused(now),
             _ => Vec::new(),
         }
@@ -158,9 +182,20 @@ impl Client {
     }
 
     /// Gives up the lease, if there is one, and goes on with `next`.
-    fn lose(&mut self, why: &'static str, next: impl FnOnce(&mut Self) -> Vec<Action>) -> Vec<Action> {
-        let had = matches!(self.state, State::Bound(_) | State::Renewing(_) | State::Rebinding(_));
-        let mut actions = if had { vec![Action::Deconfigure(why)] } else { Vec::new() };
+    fn lose(
+        &mut self,
+        why: &'static str,
+        next: impl FnOnce(&mut Self) -> Vec<Action>,
+    ) -> Vec<Action> {
+        let had = matches!(
+            self.state,
+            State::Bound(_) | State::Renewing(_) | State::Rebinding(_)
+        );
+        let mut actions = if had {
+            vec![Action::Deconfigure(why)]
+        } else {
+            Vec::new()
+        };
         actions.append(&mut next(self));
         actions
     }
@@ -180,7 +215,9 @@ impl Client {
                 self.ask(now)
             }
             State::Requesting(_) => self.select(now),
-            State::Bound(held) | State::Renewing(held) | State::Rebinding(held) => self.keep(now, held),
+            State::Bound(held) | State::Renewing(held) | State::Rebinding(held) => {
+                self.keep(now, held)
+            }
         }
     }
 
@@ -193,11 +230,21 @@ impl Client {
             return self.lose("the lease expired", |client| client.select(now));
         }
         // The first question of a lease's new age starts a new exchange.
-        if self.begun < since + times.renew || (age >= times.rebind && self.begun < since + times.rebind) {
+        if self.begun < since + times.renew
+            || (age >= times.rebind && self.begun < since + times.rebind)
+        {
             self.new_exchange(now);
         }
-        let next = if age >= times.rebind { times.expire } else { times.rebind };
-        self.state = if age >= times.rebind { State::Rebinding(held) } else { State::Renewing(held) };
+        let next = if age >= times.rebind {
+            times.expire
+        } else {
+            times.rebind
+        };
+        self.state = if age >= times.rebind {
+            State::Rebinding(held)
+        } else {
+            State::Renewing(held)
+        };
         let actions = self.ask(now);
         // Half of what is left, as the RFC says, but never in a hurry and never past the next age.
         let left = (since + next).saturating_sub(now);
@@ -206,17 +253,17 @@ impl Client {
     }
 
     fn bind(&mut self, now: Duration, lease: Lease) -> Vec<Action> {
-        self.state = match lease.times {
-            Some(times) => {
-                self.wake = Some(now + times.renew);
-                State::Bound(Held { lease: lease.clone(), times, since: now })
-            }
-            None => {
-                self.wake = None;
-                let end = Duration::MAX / 4;
-                State::Bound(Held { lease: lease.clone(), times: Times { renew: end, rebind: end * 2, expire: end * 3 }, since: Duration::ZERO })
-            }
+        let (since, times) = match lease.times {
+            Some(times) => (now, times),
+            None => (Duration::ZERO, FOREVER),
         };
+        self.wake = lease.times.map(|times| now + times.renew);
+        let held = Held {
+            lease: lease.clone(),
+            times,
+            since,
+        };
+        self.state = State::Bound(held);
         self.tries = 0;
         vec![Action::Configure(lease)]
     }
@@ -239,9 +286,25 @@ impl Client {
         let (to, ask) = match &self.state {
             State::Idle | State::Bound(_) => return Vec::new(),
             State::Selecting => (everybody, Ask::Discover),
-            State::Requesting(lease) => (everybody, Ask::Request { addr: lease.addr, server: lease.server }),
-            State::Renewing(held) => (held.lease.server, Ask::Keep { addr: held.lease.addr }),
-            State::Rebinding(held) => (everybody, Ask::Keep { addr: held.lease.addr }),
+            State::Requesting(lease) => (
+                everybody,
+                Ask::Request {
+                    addr: lease.addr,
+                    server: lease.server,
+                },
+            ),
+            State::Renewing(held) => (
+                held.lease.server,
+                Ask::Keep {
+                    addr: held.lease.addr,
+                },
+            ),
+            State::Rebinding(held) => (
+                everybody,
+                Ask::Keep {
+                    addr: held.lease.addr,
+                },
+            ),
         };
         let secs = u16::try_from(now.saturating_sub(self.begun).as_secs()).unwrap_or(u16::MAX);
         let bytes = message::write(&self.identity, self.xid, secs, ask);
@@ -251,10 +314,13 @@ impl Client {
 
     /// The wait after a question: doubled with each, and spread by up to a second either way.
     fn wait(&mut self, now: Duration) {
-        let wait = FIRST_WAIT.saturating_mul(1 << self.tries.min(10)).min(LONGEST_WAIT);
+        let wait = FIRST_WAIT
+            .saturating_mul(1 << self.tries.min(10))
+            .min(LONGEST_WAIT);
         let spread = Duration::from_millis(self.random() % 2000);
         self.tries += 1;
-        self.wake = Some(now + wait + spread - Duration::from_secs(1));
+        // The shortest wait is longer than the second that the spread takes back.
+        self.wake = Some(now + (wait + spread).saturating_sub(Duration::from_secs(1)));
     }
 
     /// xorshift64: for spread and for numbers that tell exchanges apart, not for secrets.
@@ -278,7 +344,13 @@ mod tests {
     const OURS: [u8; 4] = [10, 0, 2, 15];
 
     fn client() -> Client {
-        Client::new(Identity { mac: MAC, hostname: "vyoma".into() }, 42)
+        Client::new(
+            Identity {
+                mac: MAC,
+                hostname: "vyoma".into(),
+            },
+            42,
+        )
     }
 
     fn at(secs: u64) -> Duration {
@@ -301,9 +373,17 @@ mod tests {
 
     fn bound() -> Client {
         let mut client = client();
-        assert_eq!(sent(&client.handle(at(0), Event::LinkUp)), [(1, Ipv4Addr::BROADCAST)]);
-        assert_eq!(sent(&answer(&mut client, at(0), OFFER)), [(3, Ipv4Addr::BROADCAST)]);
-        assert!(matches!(&answer(&mut client, at(0), ACK)[..], [Action::Configure(lease)] if lease.addr == Ipv4Addr::from(OURS)));
+        assert_eq!(
+            sent(&client.handle(at(0), Event::LinkUp)),
+            [(1, Ipv4Addr::BROADCAST)]
+        );
+        assert_eq!(
+            sent(&answer(&mut client, at(0), OFFER)),
+            [(3, Ipv4Addr::BROADCAST)]
+        );
+        assert!(
+            matches!(&answer(&mut client, at(0), ACK)[..], [Action::Configure(lease)] if lease.addr == Ipv4Addr::from(OURS))
+        );
         client
     }
 
@@ -332,7 +412,10 @@ mod tests {
             waits.push((now - last).as_secs());
             last = now;
         }
-        assert!(waits[0] <= 3 && waits[11] >= 63 && waits[11] <= 65, "{waits:?}");
+        assert!(
+            waits[0] <= 3 && waits[11] >= 63 && waits[11] <= 65,
+            "{waits:?}"
+        );
     }
 
     #[test]
@@ -348,8 +431,14 @@ mod tests {
     fn a_lease_is_renewed_at_t1_with_its_server() {
         let mut client = bound();
         let (now, actions) = tick(&mut client);
-        assert_eq!((now, sent(&actions)), (at(43_200), vec![(3, Ipv4Addr::new(10, 0, 2, 2))]));
-        assert!(matches!(&answer(&mut client, now, ACK)[..], [Action::Configure(_)]));
+        assert_eq!(
+            (now, sent(&actions)),
+            (at(43_200), vec![(3, Ipv4Addr::new(10, 0, 2, 2))])
+        );
+        assert!(matches!(
+            &answer(&mut client, now, ACK)[..],
+            [Action::Configure(_)]
+        ));
         assert_eq!(client.wake_at(), Some(now + at(43_200)));
     }
 
@@ -366,26 +455,43 @@ mod tests {
             seen.push((now, sent(&actions)[0].1));
         };
         assert_eq!(end, at(86_400));
-        assert!(seen.iter().all(|(now, to)| (*now < at(75_600)) == (*to != Ipv4Addr::BROADCAST)), "{seen:?}");
+        assert!(
+            seen.iter()
+                .all(|(now, to)| (*now < at(75_600)) == (*to != Ipv4Addr::BROADCAST)),
+            "{seen:?}"
+        );
         assert!(seen.iter().any(|(now, _)| *now == at(75_600)));
-        assert!(seen.windows(2).all(|two| two[1].0 - two[0].0 >= at(1)) && seen.len() < 60, "{}", seen.len());
+        assert!(
+            seen.windows(2).all(|two| two[1].0 - two[0].0 >= at(1)) && seen.len() < 60,
+            "{}",
+            seen.len()
+        );
     }
 
     #[test]
     fn a_refused_renewal_loses_the_address_and_waits_before_the_next_search() {
         let mut client = bound();
         let (now, _) = tick(&mut client);
-        assert_eq!(answer(&mut client, now, NAK), [Action::Deconfigure("the server refused it")]);
+        assert_eq!(
+            answer(&mut client, now, NAK),
+            [Action::Deconfigure("the server refused it")]
+        );
         assert!(client.wake_at().unwrap() >= now + at(1));
     }
 
     #[test]
     fn a_pulled_cable_loses_the_address_and_a_new_one_is_asked_for() {
         let mut client = bound();
-        assert_eq!(client.handle(at(5), Event::LinkDown), [Action::Deconfigure("the cable was pulled")]);
+        assert_eq!(
+            client.handle(at(5), Event::LinkDown),
+            [Action::Deconfigure("the cable was pulled")]
+        );
         assert_eq!(client.wake_at(), None);
         assert_eq!(client.handle(at(6), Event::LinkDown), []);
-        assert_eq!(sent(&client.handle(at(7), Event::LinkUp)), [(1, Ipv4Addr::BROADCAST)]);
+        assert_eq!(
+            sent(&client.handle(at(7), Event::LinkUp)),
+            [(1, Ipv4Addr::BROADCAST)]
+        );
     }
 
     #[test]
@@ -416,7 +522,10 @@ mod tests {
         let mut options = QEMU;
         options[4] = (51, &[255; 4]);
         let bytes = server_says(ACK, client.xid, OURS, &options);
-        assert!(matches!(&client.handle(at(0), Event::Datagram(&bytes))[..], [Action::Configure(_)]));
+        assert!(matches!(
+            &client.handle(at(0), Event::Datagram(&bytes))[..],
+            [Action::Configure(_)]
+        ));
         assert_eq!(client.wake_at(), None);
     }
 

@@ -25,7 +25,9 @@ pub(super) struct Link {
 impl Link {
     /// `lo`
     pub(super) fn loopback() -> Self {
-        Self { name: "lo".to_owned() }
+        Self {
+            name: "lo".to_owned(),
+        }
     }
 
     /// The first ethernet interface with hardware behind it; `eth0` before others.
@@ -51,11 +53,11 @@ impl Link {
     /// Switches the interface on.
     pub(super) fn up(&self) -> io::Result<()> {
         let mut request = self.request();
-        self.call(libc::SIOCGIFFLAGS, &mut request)?;
+        ioctl(libc::SIOCGIFFLAGS, &mut request)?;
         // SAFETY: SIOCGIFFLAGS has just filled in the flags.
         let flags = unsafe { request.ifr_ifru.ifru_flags };
         request.ifr_ifru.ifru_flags = flags | libc::IFF_UP as libc::c_short;
-        self.call(libc::SIOCSIFFLAGS, &mut request)
+        ioctl(libc::SIOCSIFFLAGS, &mut request)
     }
 
     /// Gives the interface this address instead of any other.
@@ -108,25 +110,30 @@ impl Link {
     fn set(&self, call: libc::c_ulong, addr: Ipv4Addr) -> io::Result<()> {
         let mut request = self.request();
         request.ifr_ifru.ifru_addr = sockaddr(addr);
-        self.call(call, &mut request)
+        ioctl(call, &mut request)
     }
 
     fn get(&self, call: libc::c_ulong) -> io::Result<Ipv4Addr> {
         let mut request = self.request();
-        self.call(call, &mut request)?;
+        ioctl(call, &mut request)?;
         // SAFETY: these calls fill in a sockaddr_in, whose address stands after family and port, as `sockaddr` writes it.
         let data = unsafe { request.ifr_ifru.ifru_addr.sa_data };
-        Ok(Ipv4Addr::new(data[2] as u8, data[3] as u8, data[4] as u8, data[5] as u8))
-    }
-
-    fn call(&self, call: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
-        ioctl(call, request)
+        Ok(Ipv4Addr::new(
+            data[2] as u8,
+            data[3] as u8,
+            data[4] as u8,
+            data[5] as u8,
+        ))
     }
 
     fn request(&self) -> libc::ifreq {
         // SAFETY: all zeros is a valid ifreq.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (place, byte) in request.ifr_name.iter_mut().zip(self.name.bytes().take(libc::IFNAMSIZ - 1)) {
+        for (place, byte) in request
+            .ifr_name
+            .iter_mut()
+            .zip(self.name.bytes().take(libc::IFNAMSIZ - 1))
+        {
             *place = byte as libc::c_char;
         }
         request
@@ -134,10 +141,25 @@ impl Link {
 }
 
 fn ioctl<T>(call: libc::c_ulong, argument: &mut T) -> io::Result<()> {
-    let any = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    let any = socket(
+        AddressFamily::Inet,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
     // SAFETY: `argument` is the structure that `call` reads and writes: ifreq or rtentry, see the callers.
-    let result = unsafe { libc::ioctl(any.as_raw_fd(), call as libc::Ioctl, std::ptr::from_mut(argument)) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    let result = unsafe {
+        libc::ioctl(
+            any.as_raw_fd(),
+            call as libc::Ioctl,
+            std::ptr::from_mut(argument),
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// A `sockaddr_in` as a plain `sockaddr`: family, port 0, address in network order.
@@ -146,7 +168,10 @@ fn sockaddr(addr: Ipv4Addr) -> libc::sockaddr {
     for (place, byte) in data[2..6].iter_mut().zip(addr.octets()) {
         *place = byte as libc::c_char;
     }
-    libc::sockaddr { sa_family: libc::AF_INET as libc::sa_family_t, sa_data: data }
+    libc::sockaddr {
+        sa_family: libc::AF_INET as libc::sa_family_t,
+        sa_data: data,
+    }
 }
 
 fn mask(prefix: u8) -> Ipv4Addr {
@@ -169,8 +194,13 @@ fn first_ethernet(sys: &Path) -> Option<String> {
         // Bridges, tunnels and the like have no device behind them.
         kind.trim() == ETHERNET && folder.join("device").exists() && name.len() < libc::IFNAMSIZ
     };
-    let names = fs::read_dir(sys).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(ethernet).min_by_key(|name| (name != "eth0", name.clone()))
+    let names = fs::read_dir(sys)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter(ethernet)
+        .min_by_key(|name| (name != "eth0", name.clone()))
 }
 
 #[cfg(test)]
@@ -199,8 +229,17 @@ mod tests {
 
     #[test]
     fn hardware_addresses_and_masks_are_read() {
-        assert_eq!(mac("52:54:00:12:34:56"), Some([0x52, 0x54, 0, 0x12, 0x34, 0x56]));
-        for text in ["", "52:54", "00:00:00:00:00:00", "52:54:00:12:34:56:78", "x"] {
+        assert_eq!(
+            mac("52:54:00:12:34:56"),
+            Some([0x52, 0x54, 0, 0x12, 0x34, 0x56])
+        );
+        for text in [
+            "",
+            "52:54",
+            "00:00:00:00:00:00",
+            "52:54:00:12:34:56:78",
+            "x",
+        ] {
             assert_eq!(mac(text), None);
         }
         assert_eq!(mask(24), Ipv4Addr::new(255, 255, 255, 0));
@@ -209,7 +248,16 @@ mod tests {
 
     #[test]
     fn the_kernel_tells_the_address_of_loopback() {
-        assert_eq!(Link::loopback().address().unwrap(), (Ipv4Addr::LOCALHOST, 8));
-        assert!(Link { name: "nosuch0".into() }.address().is_err());
+        assert_eq!(
+            Link::loopback().address().unwrap(),
+            (Ipv4Addr::LOCALHOST, 8)
+        );
+        assert!(
+            Link {
+                name: "nosuch0".into()
+            }
+            .address()
+            .is_err()
+        );
     }
 }

@@ -19,7 +19,7 @@ const OPTION_HOSTNAME: u8 = 12;
 /// Name servers that are kept: resolv.conf takes three.
 const MAX_DNS: usize = 3;
 /// The shortest lease: a server that says "one second" would have us send at that rate.
-pub(super) const MIN_LEASE: Duration = Duration::from_secs(60);
+pub(super) const MIN_LEASE: Duration = Duration::from_mins(1);
 /// RFC 2131: all ones is for ever.
 const FOREVER: u32 = u32::MAX;
 
@@ -97,10 +97,15 @@ pub(super) enum Ask {
 pub(super) fn write(identity: &Identity, xid: u32, secs: u16, ask: Ask) -> Vec<u8> {
     let nobody = Ipv4Addr::UNSPECIFIED;
     let name = &identity.hostname.as_bytes()[..identity.hostname.len().min(64)];
-    let named = [DhcpOption { kind: OPTION_HOSTNAME, data: name }];
+    let named = [DhcpOption {
+        kind: OPTION_HOSTNAME,
+        data: name,
+    }];
     let (message_type, client_ip, requested_ip, server_identifier) = match ask {
         Ask::Discover => (DhcpMessageType::Discover, nobody, None, None),
-        Ask::Request { addr, server } => (DhcpMessageType::Request, nobody, Some(addr), Some(server)),
+        Ask::Request { addr, server } => {
+            (DhcpMessageType::Request, nobody, Some(addr), Some(server))
+        }
         Ask::Keep { addr } => (DhcpMessageType::Request, addr, None, None),
     };
     let mac = EthernetAddress(identity.mac);
@@ -130,7 +135,10 @@ pub(super) fn write(identity: &Identity, xid: u32, secs: u16, ask: Ask) -> Vec<u
     };
     let mut bytes = vec![0; message.buffer_len()];
     // It fails only when the buffer is shorter than buffer_len says; then nothing is sent and time tries again.
-    if message.emit(&mut DhcpPacket::new_unchecked(bytes.as_mut_slice())).is_err() {
+    if message
+        .emit(&mut DhcpPacket::new_unchecked(bytes.as_mut_slice()))
+        .is_err()
+    {
         bytes.clear();
     }
     bytes
@@ -160,7 +168,9 @@ pub(super) fn read(bytes: &[u8], mac: [u8; 6], xid: u32) -> Option<Reply> {
     match message.message_type {
         DhcpMessageType::Offer => lease().map(Reply::Offer),
         DhcpMessageType::Ack => lease().map(Reply::Ack),
-        DhcpMessageType::Nak => Some(Reply::Nak { server: message.server_identifier }),
+        DhcpMessageType::Nak => Some(Reply::Nak {
+            server: message.server_identifier,
+        }),
         _ => None,
     }
 }
@@ -199,12 +209,22 @@ fn judge(raw: &Raw) -> Option<Lease> {
     if !is_host(raw.addr) || !is_host(raw.server) || is_edge(raw.addr, prefix) {
         return None;
     }
-    let near = |other: &Ipv4Addr| *other != raw.addr && network(*other, prefix) == network(raw.addr, prefix) && !is_edge(*other, prefix);
+    let near = |other: &Ipv4Addr| {
+        *other != raw.addr
+            && network(*other, prefix) == network(raw.addr, prefix)
+            && !is_edge(*other, prefix)
+    };
     Some(Lease {
         addr: raw.addr,
         prefix,
         gateway: raw.router.filter(|router| is_host(*router)).filter(near),
-        dns: raw.dns.iter().copied().filter(|dns| is_host(*dns)).take(MAX_DNS).collect(),
+        dns: raw
+            .dns
+            .iter()
+            .copied()
+            .filter(|dns| is_host(*dns))
+            .take(MAX_DNS)
+            .collect(),
         server: raw.server,
         times: (raw.lease != FOREVER).then(|| times(raw)),
     })
@@ -213,10 +233,21 @@ fn judge(raw: &Raw) -> Option<Lease> {
 /// T1 and T2 as the server wants them, where they make sense; else half and seven eighths, as RFC 2131 says.
 fn times(raw: &Raw) -> Times {
     let expire = Duration::from_secs(raw.lease.into()).max(MIN_LEASE);
-    let wanted = |secs: Option<u32>| secs.map(|secs| Duration::from_secs(secs.into())).filter(|time| *time >= MIN_LEASE / 4);
-    let rebind = wanted(raw.rebind).filter(|rebind| *rebind < expire).unwrap_or(expire * 7 / 8);
-    let renew = wanted(raw.renew).filter(|renew| *renew < rebind).unwrap_or(rebind * 4 / 7);
-    Times { renew, rebind, expire }
+    let wanted = |secs: Option<u32>| {
+        secs.map(|secs| Duration::from_secs(secs.into()))
+            .filter(|time| *time >= MIN_LEASE / 4)
+    };
+    let rebind = wanted(raw.rebind)
+        .filter(|rebind| *rebind < expire)
+        .unwrap_or(expire * 7 / 8);
+    let renew = wanted(raw.renew)
+        .filter(|renew| *renew < rebind)
+        .unwrap_or(rebind * 4 / 7);
+    Times {
+        renew,
+        rebind,
+        expire,
+    }
 }
 
 fn prefix_of(mask: Ipv4Addr) -> Option<u8> {
@@ -249,7 +280,12 @@ pub(super) mod tests {
     pub(crate) const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 
     /// A server's message, as bytes: message type, then the options as they are.
-    pub(crate) fn server_says(kind: u8, xid: u32, addr: [u8; 4], options: &[(u8, &[u8])]) -> Vec<u8> {
+    pub(crate) fn server_says(
+        kind: u8,
+        xid: u32,
+        addr: [u8; 4],
+        options: &[(u8, &[u8])],
+    ) -> Vec<u8> {
         let mut bytes = vec![0; 240];
         bytes[..4].copy_from_slice(&[2, 1, 6, 0]);
         bytes[4..8].copy_from_slice(&xid.to_be_bytes());
@@ -282,24 +318,42 @@ pub(super) mod tests {
     }
 
     fn with(kind: u8, data: &'static [u8]) -> Vec<(u8, &'static [u8])> {
-        QEMU.into_iter().filter(|(k, _)| *k != kind).chain([(kind, data)]).collect()
+        QEMU.into_iter()
+            .filter(|(k, _)| *k != kind)
+            .chain([(kind, data)])
+            .collect()
     }
 
     #[test]
     fn an_offer_of_qemus_network_is_read() {
         let lease = offered(&QEMU).unwrap();
         assert_eq!(lease.addr, Ipv4Addr::new(10, 0, 2, 15));
-        assert_eq!((lease.prefix, lease.gateway), (24, Some(Ipv4Addr::new(10, 0, 2, 2))));
+        assert_eq!(
+            (lease.prefix, lease.gateway),
+            (24, Some(Ipv4Addr::new(10, 0, 2, 2)))
+        );
         assert_eq!(lease.dns, [Ipv4Addr::new(10, 0, 2, 3)]);
         let times = lease.times.unwrap();
         assert_eq!(times.expire.as_secs(), 86_400);
-        assert_eq!((times.renew.as_secs(), times.rebind.as_secs()), (43_200, 75_600));
+        assert_eq!(
+            (times.renew.as_secs(), times.rebind.as_secs()),
+            (43_200, 75_600)
+        );
     }
 
     #[test]
     fn the_first_of_several_routers_is_taken_and_three_name_servers() {
-        assert_eq!(offered(&with(3, &[10, 0, 2, 1, 10, 0, 2, 2])).unwrap().gateway, Some(Ipv4Addr::new(10, 0, 2, 1)));
-        let many = offered(&with(6, &[1, 1, 1, 1, 2, 2, 2, 2, 127, 0, 0, 1, 3, 3, 3, 3, 4, 4, 4, 4])).unwrap();
+        assert_eq!(
+            offered(&with(3, &[10, 0, 2, 1, 10, 0, 2, 2]))
+                .unwrap()
+                .gateway,
+            Some(Ipv4Addr::new(10, 0, 2, 1))
+        );
+        let many = offered(&with(
+            6,
+            &[1, 1, 1, 1, 2, 2, 2, 2, 127, 0, 0, 1, 3, 3, 3, 3, 4, 4, 4, 4],
+        ))
+        .unwrap();
         assert!(many.dns.len() <= MAX_DNS && !many.dns.contains(&Ipv4Addr::LOCALHOST));
     }
 
@@ -313,8 +367,19 @@ pub(super) mod tests {
 
     #[test]
     fn an_address_that_no_host_can_have_is_refused() {
-        for addr in [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [255; 4], [10, 0, 2, 0], [10, 0, 2, 255]] {
-            assert_eq!(read(&server_says(5, 7, addr, &QEMU), MAC, 7), None, "{addr:?}");
+        for addr in [
+            [0, 0, 0, 0],
+            [127, 0, 0, 1],
+            [224, 0, 0, 1],
+            [255; 4],
+            [10, 0, 2, 0],
+            [10, 0, 2, 255],
+        ] {
+            assert_eq!(
+                read(&server_says(5, 7, addr, &QEMU), MAC, 7),
+                None,
+                "{addr:?}"
+            );
         }
         assert_eq!(offered(&with(54, &[0, 0, 0, 0])), None);
         assert_eq!(offered(&with(1, &[255, 0, 255, 0])), None);
@@ -342,25 +407,51 @@ pub(super) mod tests {
         options.extend([(58, &[255, 255, 255, 255][..]), (59, &[0, 0, 0, 1])]);
         let times = offered(&options).unwrap().times.unwrap();
         assert_eq!(times.expire, MIN_LEASE);
-        assert!(times.renew < times.rebind && times.rebind < times.expire && times.renew.as_secs() >= 15);
+        assert!(
+            times.renew < times.rebind
+                && times.rebind < times.expire
+                && times.renew.as_secs() >= 15
+        );
         assert_eq!(offered(&with(51, &[255; 4])).unwrap().times, None);
     }
 
     #[test]
     fn a_question_carries_who_asks_and_what() {
-        let identity = Identity { mac: MAC, hostname: "pump-3".into() };
+        let identity = Identity {
+            mac: MAC,
+            hostname: "pump-3".into(),
+        };
         let (addr, server) = (Ipv4Addr::new(10, 0, 2, 15), Ipv4Addr::new(10, 0, 2, 2));
         let bytes = write(&identity, 9, 3, Ask::Request { addr, server });
         let packet = DhcpPacket::new_checked(&bytes[..]).unwrap();
         let message = DhcpRepr::parse(&packet).unwrap();
         assert_eq!(message.message_type, DhcpMessageType::Request);
-        assert_eq!((message.requested_ip, message.server_identifier), (Some(addr), Some(server)));
+        assert_eq!(
+            (message.requested_ip, message.server_identifier),
+            (Some(addr), Some(server))
+        );
         assert!(message.broadcast);
-        assert!(packet.options().any(|option| option.kind == 12 && option.data == b"pump-3"));
+        assert!(
+            packet
+                .options()
+                .any(|option| option.kind == 12 && option.data == b"pump-3")
+        );
         let keep = write(&identity, 9, 3, Ask::Keep { addr });
         let packet = DhcpPacket::new_checked(&keep[..]).unwrap();
         assert_eq!((packet.client_ip(), packet.flags().bits()), (addr, 0));
-        assert!(write(&Identity { mac: MAC, hostname: "x".repeat(64) }, 1, 1, Ask::Discover).len() <= 548);
+        assert!(
+            write(
+                &Identity {
+                    mac: MAC,
+                    hostname: "x".repeat(64)
+                },
+                1,
+                1,
+                Ask::Discover
+            )
+            .len()
+                <= 548
+        );
     }
 
     proptest! {

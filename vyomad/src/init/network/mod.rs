@@ -309,10 +309,12 @@ fn set_name_servers(path: &Path, dns: &[Ipv4Addr]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let lines: String = dns
-        .iter()
-        .map(|dns| format!("nameserver {dns}\n"))
-        .collect();
+    let mut lines = String::new();
+    for dns in dns {
+        lines.push_str("nameserver ");
+        lines.push_str(&dns.to_string());
+        lines.push('\n');
+    }
     fs::write(path, lines)
 }
 
