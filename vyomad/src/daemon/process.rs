@@ -214,7 +214,7 @@ impl Heartbeats {
 #[cfg(test)]
 fn closes_on_exec(descriptor: &OwnedFd) -> bool {
     let flags = fcntl(descriptor, FcntlArg::F_GETFD).unwrap();
-    nix::fcntl::FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC)
+    nix::fcntl::FdFlag::from_bits_retain(flags).contains(nix::fcntl::FdFlag::FD_CLOEXEC)
 }
 
 #[cfg(test)]
