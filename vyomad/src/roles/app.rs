@@ -59,7 +59,7 @@ fn run(spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
     set_process_name(&spec.name);
     default_signals()?;
     let artefact = take(fd::CODE, "compiled artefact")?;
-    let page = Page::map(take(fd::SHARED, "heartbeat page")?)?;
+    let page = Page::map(&take(fd::SHARED, "heartbeat page")?)?;
     let data = take_data(spec.grants.filesystem)?;
 
     let role = Role::App {
@@ -81,7 +81,7 @@ fn run(spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
     {
         drop((artefact, page));
         let report = sandbox.lock().map_err(|error| error.to_string())?;
-        return Ok((super::probe::run(&spec, data), report.notes));
+        return Ok((super::probe::run(&spec, data.as_ref()), report.notes));
     }
 
     let config = RunConfig {

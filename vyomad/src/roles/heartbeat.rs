@@ -22,8 +22,8 @@ unsafe impl Send for Page {}
 unsafe impl Sync for Page {}
 
 impl Page {
-    /// Maps the page and closes its descriptor: an app that could still resize the file could hurt the daemon's mapping.
-    pub(super) fn map(memfd: File) -> Result<Self, String> {
+    /// Maps the page; the descriptor is not needed any more then.
+    pub(super) fn map(memfd: &File) -> Result<Self, String> {
         let size = memfd
             .metadata()
             .map_err(|error| format!("heartbeat page: {error}"))?
@@ -42,7 +42,7 @@ impl Page {
                 length,
                 ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
                 MapFlags::MAP_SHARED,
-                &memfd,
+                memfd,
                 0,
             )
         }
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_other_side_sees_calls_and_whether_one_is_under_way() {
         let file = memfd(Heartbeat::SIZE);
-        let page = Page::map(file.try_clone().unwrap()).unwrap();
+        let page = Page::map(&file).unwrap();
         page.enter();
         assert_eq!(
             (
@@ -119,6 +119,6 @@ mod tests {
 
     #[test]
     fn a_page_that_is_too_small_is_refused_before_it_can_fault() {
-        assert!(Page::map(memfd(100)).err().unwrap().contains("100 bytes"));
+        assert!(Page::map(&memfd(100)).err().unwrap().contains("100 bytes"));
     }
 }

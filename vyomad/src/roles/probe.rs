@@ -33,10 +33,9 @@ impl Table {
 fn raw(number: i64, arguments: &[usize]) -> Result<usize, i32> {
     let mut all = [0; 6];
     all[..arguments.len()].copy_from_slice(arguments);
-    let [a, b, c, d, e, f] = all;
     // SAFETY: every pointer that the callers pass is null or to memory that outlives the call, and the calls that would
     // change this process itself (fork, exec, unmapping) either fail or are looked after by the caller.
-    let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+    let result = unsafe { libc::syscall(number, all[0], all[1], all[2], all[3], all[4], all[5]) };
     if result >= 0 {
         Ok(result as usize)
     } else {
@@ -52,7 +51,7 @@ const fn minus(value: isize) -> usize {
 const AT_FDCWD: usize = libc::AT_FDCWD as usize;
 
 /// All attempts, then the end of stdin.
-pub(super) fn run(spec: &AppSpec, data: Option<File>) -> Ending {
+pub(super) fn run(spec: &AppSpec, data: Option<&File>) -> Ending {
     let argument = |key: &str| {
         spec.args
             .iter()
@@ -62,7 +61,7 @@ pub(super) fn run(spec: &AppSpec, data: Option<File>) -> Ending {
     let mut table = Table(serde_json::Map::new());
     // First, while nothing of its own is open.
     descriptors(&mut table);
-    files(&mut table, data.as_ref(), argument("other="));
+    files(&mut table, data, argument("other="));
     processes(&mut table);
     privileges(&mut table);
     memory(&mut table);

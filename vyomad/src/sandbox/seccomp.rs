@@ -144,6 +144,10 @@ const SOCKET_OPTIONS: &[(i32, i32)] = &[
 ];
 
 /// Non-blocking mode, bytes waiting, "is it a terminal": all that Rust's std, mio and WASI ask of a descriptor.
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "they are `c_int` with musl and `c_ulong` with glibc"
+)]
 const IOCTLS: &[u64] = &[
     libc::FIONBIO as u64,
     libc::FIONREAD as u64,
@@ -255,7 +259,7 @@ fn always() -> Result<Rules, seccompiler::BackendError> {
 
 /// Threads for the engine's blocking work: name look-up, and file reads that a guest polls. They inherit every lock.
 fn threads(rules: &mut Rules) -> Result<(), seccompiler::BackendError> {
-    let mask = SeccompCmpOp::MaskedEq((THREAD | NAMESPACES) as u32 as u64);
+    let mask = SeccompCmpOp::MaskedEq(u64::from((THREAD | NAMESPACES) as u32));
     rules.insert(libc::SYS_clone, vec![rule([(0, mask, THREAD as u64)])?]);
     Ok(())
 }

@@ -15,15 +15,15 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use serde_json::{Value, json};
 
 /// As the daemon gives the first app.
-pub const UID: u32 = 20_000;
+pub(crate) const UID: u32 = 20_000;
 
 /// Whether the processes can get a uid of their own. All of the sandbox is required then.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
 /// Specification of an app, before what a test changes.
-pub fn app_spec(grants: Value) -> Value {
+pub(crate) fn app_spec(grants: Value) -> Value {
     let mut all = json!({
         "stdio": true, "network": null, "filesystem": false, "display": false, "mouse": false, "touch": false,
         "shell": false, "audio": false, "gpio": null, "i2c": null, "spi": null, "uart": null, "adc": null,
@@ -38,14 +38,14 @@ pub fn app_spec(grants: Value) -> Value {
 }
 
 /// Overwrites the keys of one object with those of another.
-pub fn merge(into: &mut Value, from: Value) {
+pub(crate) fn merge(into: &mut Value, from: Value) {
     if let Value::Object(from) = from {
         into.as_object_mut().unwrap().extend(from);
     }
 }
 
 /// A data folder as the daemon makes it: of the app's uid, closed to others.
-pub fn data_folder(path: &Path) -> File {
+pub(crate) fn data_folder(path: &Path) -> File {
     std::fs::create_dir_all(path).unwrap();
     std::fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
     if is_root() {
@@ -59,7 +59,7 @@ pub fn data_folder(path: &Path) -> File {
 }
 
 /// An empty memory file of `size` bytes.
-pub fn memfd(size: u64) -> File {
+pub(crate) fn memfd(size: u64) -> File {
     let file: File = nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
         .unwrap()
         .into();
@@ -68,16 +68,16 @@ pub fn memfd(size: u64) -> File {
 }
 
 /// A role process that has been told what to do.
-pub struct Role {
-    pub child: Child,
-    pub stdin: Option<ChildStdin>,
-    pub stdout: BufReader<std::process::ChildStdout>,
+pub(crate) struct Role {
+    pub(crate) child: Child,
+    pub(crate) stdin: Option<ChildStdin>,
+    pub(crate) stdout: BufReader<std::process::ChildStdout>,
     control: UnixStream,
 }
 
 impl Role {
     /// Starts `vyomad ROLE NAME` with descriptors 4, 5 and, if given, 6.
-    pub fn start(
+    pub(crate) fn start(
         role: &str,
         spec: &Value,
         code: &File,
@@ -132,14 +132,14 @@ impl Role {
     }
 
     /// The next line of its output.
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         line
     }
 
     /// A field of /proc/PID/status, such as `Uid`.
-    pub fn status(&self, field: &str) -> String {
+    pub(crate) fn status(&self, field: &str) -> String {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status
             .lines()
@@ -152,7 +152,7 @@ impl Role {
     }
 
     /// Closes its stdin and waits for its end: report, exit status and what was left to read of its output.
-    pub fn end(mut self) -> (Value, Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Value, Option<i32>, String) {
         drop(self.stdin.take());
         let mut output = Vec::new();
         self.stdout.read_to_end(&mut output).unwrap();
