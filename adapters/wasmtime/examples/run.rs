@@ -74,9 +74,9 @@ fn start(artefact: &str, args: &[&str]) -> Result<(), EngineError> {
     let begin = Instant::now();
     let instance = Wasmtime::new(CpuLevel::detect()).load(file, config)?;
     let loaded = begin.elapsed();
+    let begin = Instant::now();
     let ending = instance.run();
-    let ran = begin.elapsed();
-    eprintln!("{ending}; loaded in {loaded:?}, ran in {:?}", ran - loaded);
+    eprintln!("{ending}; loaded in {loaded:?}, ran in {:?}", begin.elapsed());
     for line in std::fs::read_to_string("/proc/self/smaps_rollup")
         .unwrap_or_default()
         .lines()

@@ -85,7 +85,7 @@ impl WasmRuntime for Wasmtime {
         let component = unsafe { Component::deserialize_file(&engine, &path) }
             .map_err(|error| EngineError::Artefact(one_line(&error)))?;
         drop(artefact);
-        run::prepare(&engine, &component, config)
+        run::prepare(&engine, &component, &config)
     }
 }
 

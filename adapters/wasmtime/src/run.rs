@@ -27,7 +27,7 @@ struct Loaded {
 pub(crate) fn prepare(
     engine: &Engine,
     component: &Component,
-    config: RunConfig,
+    config: &RunConfig,
 ) -> Result<Box<dyn Instance>, EngineError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -35,7 +35,7 @@ pub(crate) fn prepare(
         .max_blocking_threads(LOOKUP_THREADS)
         .build()
         .map_err(|error| engine_error(&Error::from(error).context("event loop")))?;
-    let linker = host::linker(engine, &config).map_err(|error| engine_error(&error))?;
+    let linker = host::linker(engine, config).map_err(|error| engine_error(&error))?;
     let command = linker
         .instantiate_pre(component)
         .and_then(CommandPre::new)
@@ -51,7 +51,7 @@ pub(crate) fn prepare(
     }
     let store = {
         let _context = runtime.enter();
-        host::store(engine, &config).map_err(|error| engine_error(&error))?
+        host::store(engine, config).map_err(|error| engine_error(&error))?
     };
     Ok(Box::new(Loaded {
         runtime,
