@@ -76,7 +76,10 @@ fn start(artefact: &str, args: &[&str]) -> Result<(), EngineError> {
     let loaded = begin.elapsed();
     let begin = Instant::now();
     let ending = instance.run();
-    eprintln!("{ending}; loaded in {loaded:?}, ran in {:?}", begin.elapsed());
+    eprintln!(
+        "{ending}; loaded in {loaded:?}, ran in {:?}",
+        begin.elapsed()
+    );
     for line in std::fs::read_to_string("/proc/self/smaps_rollup")
         .unwrap_or_default()
         .lines()
