@@ -109,7 +109,7 @@ fn judge(rules: &Rules, packages: &[Package]) -> anyhow::Result<Vec<String>> {
                 registries.insert(source);
             }
             Some(source) => {
-                faults.push(format!("{id}: comes from {source}; expected the registry"))
+                faults.push(format!("{id}: comes from {source}; expected the registry"));
             }
             None => {}
         }

@@ -10,10 +10,13 @@
 mod apps;
 mod archive;
 mod artefacts;
+mod bench;
 mod boot;
 mod context;
+mod control;
 mod data;
 mod deny;
+mod figures;
 mod hosted;
 mod image;
 mod kernel;
@@ -65,6 +68,8 @@ enum Command {
     },
     /// Everything that CI runs.
     Test(test::Options),
+    /// Measures what docs/benchmarks.md says, and writes it.
+    Bench(bench::Options),
     /// Removes what was built in this checkout; downloads and kernels in the cache stay.
     Clean,
 }
@@ -124,7 +129,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             new::command(&context, &name)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Test(options) => test::command(&context, &options),
+        Command::Test(options) => Ok(test::command(&context, &options)),
+        Command::Bench(options) => bench::command(&context, &options),
         Command::Clean => {
             for dir in [
                 context.out.clone(),

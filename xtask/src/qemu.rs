@@ -2,6 +2,7 @@
 //! (TCG): the same everywhere, whether or not this machine lends out its virtualisation. Called by `run`, `boot` and
 //! figures.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -172,7 +173,7 @@ impl Machine<'_> {
         if self.target.network {
             let mut net = "user,id=net".to_owned();
             for Forward { host, guest } in self.forwards {
-                net.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
+                let _ = write!(net, ",hostfwd=tcp:127.0.0.1:{host}-:{guest}");
             }
             qemu.args([
                 "-netdev",

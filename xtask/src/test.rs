@@ -92,7 +92,7 @@ fn none((): ()) -> Tally {
 }
 
 /// Runs the stages in order. After a fault in the ground that tests stand on, those have failed too.
-pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
+pub(crate) fn command(context: &Context, options: &Options) -> ExitCode {
     let started = Instant::now();
     let mut done: Vec<Done> = Vec::new();
     for (name, kind, step) in STAGES {
@@ -109,15 +109,14 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
             .iter()
             .find(|stage| stage.fault.is_some() && is_ground(stage.name));
         let begun = Instant::now();
-        let result = match ground {
-            Some(stage) => Err(anyhow::anyhow!(
+        let result = if let Some(stage) = ground {
+            Err(anyhow::anyhow!(
                 "could not run: stage {:?} failed",
                 stage.name
-            )),
-            None => {
-                say(format_args!("stage: {name}"));
-                step(context, options)
-            }
+            ))
+        } else {
+            say(format_args!("stage: {name}"));
+            step(context, options)
         };
         let (tally, fault) = match result {
             Ok(tally) if tally.failed == 0 => (tally, None),
@@ -134,7 +133,7 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
             fault,
         });
     }
-    Ok(report(&done, started.elapsed(), options))
+    report(&done, started.elapsed(), options)
 }
 
 fn is_ground(name: &str) -> bool {

@@ -1,0 +1,65 @@
+//! The least of a control client: asks a hosted daemon for what figures need. Operators have `vyomactl`.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use vyoma_capabilities::control::{
+    FRAME_HEADER, FrameKind, PROTOCOL, Request, Response, decode_header, encode_header,
+};
+
+/// Longer than anything that is measured.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection to a daemon.
+pub(crate) struct Control(UnixStream);
+
+impl Control {
+    /// Connects and greets.
+    pub(crate) fn connect(socket: &Path) -> anyhow::Result<Self> {
+        let stream = UnixStream::connect(socket)
+            .with_context(|| format!("cannot reach {}", socket.display()))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        let mut control = Self(stream);
+        match control.ask(&Request::Hello { protocol: PROTOCOL })? {
+            Response::Hello { .. } => Ok(control),
+            other => bail!("the daemon answered {other:?} to a greeting"),
+        }
+    }
+
+    /// One request, one answer; a refusal is an error.
+    pub(crate) fn ask(&mut self, request: &Request) -> anyhow::Result<Response> {
+        self.send(request)?;
+        self.next()
+    }
+
+    /// A request whose answers are a stream.
+    pub(crate) fn send(&mut self, request: &Request) -> anyhow::Result<()> {
+        let body = serde_json::to_vec(request)?;
+        let header =
+            encode_header(FrameKind::Json, body.len()).context("a request fits into a frame")?;
+        self.0.write_all(&[&header, body.as_slice()].concat())?;
+        Ok(())
+    }
+
+    /// The next message of a stream.
+    pub(crate) fn next(&mut self) -> anyhow::Result<Response> {
+        let mut header = [0; FRAME_HEADER];
+        self.0
+            .read_exact(&mut header)
+            .context("the daemon sent nothing more")?;
+        let (kind, size) = decode_header(header)?;
+        ensure!(
+            kind == FrameKind::Json,
+            "the daemon sent raw bytes; expected a message"
+        );
+        let mut body = vec![0; size];
+        self.0.read_exact(&mut body)?;
+        match serde_json::from_slice(&body)? {
+            Response::Error(error) => bail!("the daemon refused: {error}"),
+            response => Ok(response),
+        }
+    }
+}
