@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -20,6 +20,12 @@ pub(crate) const UID: u32 = 20_000;
 /// Whether the processes can get a uid of their own. All of the sandbox is required then.
 pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// The binary under test: cargo's, or another build of it, such as an image's.
+pub(crate) fn vyomad() -> PathBuf {
+    std::env::var_os("VYOMA_TEST_VYOMAD")
+        .map_or_else(|| env!("CARGO_BIN_EXE_vyomad").into(), PathBuf::from)
 }
 
 /// Specification of an app, before what a test changes.
@@ -98,7 +104,7 @@ impl Role {
         passed.extend(data.map(|data| (high(data.as_raw_fd()), 6)));
         // One that leaks: the role has to close it.
         passed.push((high(theirs.as_raw_fd()), 77));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vyomad"));
+        let mut command = Command::new(vyomad());
         command
             .args([role, "probed"])
             .env_clear()
