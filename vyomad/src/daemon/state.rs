@@ -152,7 +152,7 @@ impl Daemon {
         self.unwritten.notify_one();
         let level = match kind {
             "error" => LogLevel::Error,
-            "warning" | "app-refused" | "app-quarantined" => LogLevel::Warn,
+            "warning" | "data-disk" | "app-refused" | "app-quarantined" => LogLevel::Warn,
             "app-started" | "app-ended" | "debug" => LogLevel::Debug,
             _ => LogLevel::Info,
         };

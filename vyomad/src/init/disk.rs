@@ -65,7 +65,12 @@ pub(super) fn mount_data(choice: &DataChoice, notes: &mut Vec<Note>) -> DataKind
             }
         }
     };
-    notes.push(mount_tmpfs(&why));
+    let kind = if *choice == DataChoice::Tmpfs {
+        "data"
+    } else {
+        "warning"
+    };
+    notes.push(mount_tmpfs(kind, &why));
     DataKind::Tmpfs
 }
 
@@ -304,7 +309,7 @@ fn mounted_note(device: &Path) -> Note {
 }
 
 /// Memory in place of a disk.
-fn mount_tmpfs(why: &str) -> Note {
+fn mount_tmpfs(kind: &str, why: &str) -> Note {
     // A quarter of memory: the rest is the apps'. Inodes are memory too.
     let options = Some("mode=0755,size=25%,nr_inodes=16k");
     if let Err(error) = mount(Some("tmpfs"), DATA, Some("tmpfs"), FLAGS, options) {
@@ -313,7 +318,7 @@ fn mount_tmpfs(why: &str) -> Note {
         ));
     }
     Note::new(
-        "data",
+        kind,
         format!(
             "{DATA} is in MEMORY and will be lost at the next reboot: {why}; tmpfs, {}",
             room()

@@ -1,10 +1,12 @@
-//! Fault injection: `vyoma.fault=stall:SECS,panic:SECS,orphans:N,remount` on the kernel command line.
+//! Fault injection: `vyoma.fault=stall:SECS,panic:SECS,term:SECS,int:SECS,orphans:N,remount` on the kernel command line.
 //!
 //! These are hooks for the boot tests, compiled in so that the tests run the binary that ships. They give nobody
 //! anything new: whoever writes the kernel command line can as well say `init=` or pass another initramfs. No app,
 //! client or network peer can reach them. The daemon calls [`arm`] once, when its main loop runs.
 
 use std::time::Duration;
+
+use nix::sys::signal::Signal;
 
 /// Most orphans in one go: enough for the test of 1,000, too few to exhaust a device's process table.
 const MAX_ORPHANS: u32 = 10_000;
@@ -18,6 +20,10 @@ pub(crate) struct Faults {
     pub(crate) stall_secs: Option<u64>,
     /// Panic after so many seconds: an epitaph must be written and the panic policy obeyed.
     pub(crate) panic_secs: Option<u64>,
+    /// SIGTERM to PID 1 after so many seconds: an ordered power off must follow.
+    pub(crate) term_secs: Option<u64>,
+    /// SIGINT to PID 1 after so many seconds, as Ctrl-Alt-Del sends it: an ordered reboot must follow.
+    pub(crate) int_secs: Option<u64>,
     /// Leave so many orphans to PID 1, which must reap them all.
     pub(crate) orphans: Option<u32>,
     /// Go through all mounts a second time: nothing may change.
@@ -29,7 +35,7 @@ impl Faults {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let expected = || {
             format!(
-                "a list of stall:SECS, panic:SECS (to {MAX_SECS}), orphans:N (to {MAX_ORPHANS}), remount"
+                "a list of stall:SECS, panic:SECS, term:SECS, int:SECS (to {MAX_SECS}), orphans:N (to {MAX_ORPHANS}), remount"
             )
         };
         let secs = |text: &str| text.parse().ok().filter(|secs| *secs <= MAX_SECS);
@@ -41,6 +47,12 @@ impl Faults {
                 }
                 Some(("panic", value)) => {
                     faults.panic_secs = Some(secs(value).ok_or_else(expected)?);
+                }
+                Some(("term", value)) => {
+                    faults.term_secs = Some(secs(value).ok_or_else(expected)?);
+                }
+                Some(("int", value)) => {
+                    faults.int_secs = Some(secs(value).ok_or_else(expected)?);
                 }
                 Some(("orphans", value)) => {
                     let count = value.parse().ok().filter(|n| *n <= MAX_ORPHANS);
@@ -74,7 +86,17 @@ pub(crate) async fn arm(faults: Faults) {
             panic!("fault injection: vyoma.fault=panic:{secs}");
         }
     };
-    tokio::join!(stall, panic);
+    let term = signal_after(faults.term_secs, Signal::SIGTERM);
+    let int = signal_after(faults.int_secs, Signal::SIGINT);
+    tokio::join!(stall, panic, term, int);
+}
+
+/// Sends a signal to this process, as an operator's kill would.
+async fn signal_after(secs: Option<u64>, signal: Signal) {
+    if let Some(secs) = secs {
+        tokio::time::sleep(Duration::from_secs(secs)).await;
+        let _ = nix::sys::signal::raise(signal);
+    }
 }
 
 /// A child starts `count` processes and ends at once, so that all of them become children of PID 1; each ends a moment
@@ -104,12 +126,14 @@ mod tests {
 
     #[test]
     fn a_list_of_faults_is_read() {
-        let faults = Faults::parse("stall:3,panic:4,orphans:5,remount").unwrap();
+        let faults = Faults::parse("stall:3,panic:4,term:6,int:7,orphans:5,remount").unwrap();
         assert_eq!(
             faults,
             Faults {
                 stall_secs: Some(3),
                 panic_secs: Some(4),
+                term_secs: Some(6),
+                int_secs: Some(7),
                 orphans: Some(5),
                 remount: true
             }
@@ -148,7 +172,7 @@ mod tests {
                 while libc::waitpid(-1, &raw mut status, 0) > 0 {
                     reaped += 1;
                 }
-                libc::_exit(if reaped == 51 { 0 } else { 1 });
+                libc::_exit(i32::from(reaped != 51));
             }
         }
         let mut status = 0;

@@ -102,8 +102,7 @@ fn flaw(block: &[u8], device_bytes: u64) -> Option<String> {
     let log_block = u32_at(block, 0x18);
     if log_block > 6 {
         return Some(format!(
-            "its superblock claims blocks of 2^{} KiB, at most 64 KiB are possible",
-            log_block
+            "its superblock claims blocks of 2^{log_block} KiB, at most 64 KiB are possible"
         ));
     }
     let high = if u32_at(block, 0x60) & INCOMPAT_64BIT == 0 {
