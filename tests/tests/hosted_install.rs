@@ -120,7 +120,7 @@ fn a_component_is_compiled_once_and_the_artefact_is_used_from_then_on() {
 
 #[test]
 fn without_jit_only_artefacts_that_came_with_the_image_run() {
-    let setup = Setup::new(PROFILE).profile_text(|text| text.replace("jit = true", "jit = false\naot = true")).app("hello");
+    let setup = Setup::new(PROFILE).profile_text(|text| text.replace("jit = true", "jit = false")).app("hello");
     let daemon = setup.start();
     let app = daemon.wait_for_app("hello", "to be refused", |app| app.last_ending.is_some());
     let why = app.last_ending.map(|ending| ending.to_string()).unwrap_or_default();

@@ -43,7 +43,10 @@ impl From<io::Error> for Closed {
 pub(crate) async fn serve(daemon: &Shared, stream: UnixStream) -> Result<(), Closed> {
     let mut connection = Connection { stream };
     match requests(daemon, &mut connection).await {
-        Err(Closed::Refused(error)) => connection.send(&Response::Error(error)).await,
+        Err(Closed::Refused(error)) => {
+            connection.send(&Response::Error(error)).await?;
+            connection.hang_up().await
+        }
         other => other,
     }
 }
@@ -179,9 +182,25 @@ impl Connection {
         Ok(())
     }
 
+    /// Ends the connection so that the client can still read what was said: closing a socket with unread input in it
+    /// would throw that away.
+    async fn hang_up(&mut self) -> Result<(), Closed> {
+        self.stream.shutdown().await?;
+        let mut rest = [0; 1024];
+        let forget = async { while self.stream.read(&mut rest).await.is_ok_and(|count| count > 0) {} };
+        // One that goes on sending has had its time.
+        let _ = timeout(FRAME_TIME, forget).await;
+        Ok(())
+    }
+
     /// Waits until the client hangs up or sends something: either ends a stream.
     pub(crate) async fn client_stirs(&self) {
-        // An error is an end, too.
-        let _ = self.stream.readable().await;
+        // Readiness may be a memory of what was read before: only a read tells. An error is an end, too.
+        while self.stream.readable().await.is_ok() {
+            match self.stream.try_read(&mut [0]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return,
+            }
+        }
     }
 }
