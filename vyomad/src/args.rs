@@ -66,13 +66,20 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
     let mut options = Hosted::default();
     let mut first = true;
     while let Some(word) = words.next() {
-        let text = word.to_str().ok_or_else(|| format!("found {}; expected UTF-8", word.display()))?;
+        let text = word
+            .to_str()
+            .ok_or_else(|| format!("found {}; expected UTF-8", word.display()))?;
         // `--state=DIR` is the same as `--state DIR`.
         let (flag, mut inline) = match text.split_once('=') {
             Some((flag, value)) if flag.starts_with("--") => (flag, Some(OsString::from(value))),
             _ => (text, None),
         };
-        let mut value = |flag: &str| inline.take().or_else(|| words.next()).ok_or(format!("{flag} needs a value"));
+        let mut value = |flag: &str| {
+            inline
+                .take()
+                .or_else(|| words.next())
+                .ok_or(format!("{flag} needs a value"))
+        };
         match flag {
             "app" if first => return Ok(Role::App),
             "admit" if first => return Ok(Role::Admit),
@@ -86,7 +93,11 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
             "--fault" => options.fault = Some(utf8(flag, value(flag)?)?),
             "--apps" => options.apps.push(value(flag)?.into()),
             "--store" => options.stores.push(value(flag)?.into()),
-            _ => return Err(format!("found {text:?}; expected --hosted and its options, or a role")),
+            _ => {
+                return Err(format!(
+                    "found {text:?}; expected --hosted and its options, or a role"
+                ));
+            }
         }
         if let Some(extra) = inline {
             return Err(format!("{flag} takes no value, found {}", extra.display()));
@@ -106,7 +117,9 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
 }
 
 fn utf8(flag: &str, value: OsString) -> Result<String, String> {
-    value.into_string().map_err(|value| format!("{flag}: found {}; expected UTF-8", value.display()))
+    value
+        .into_string()
+        .map_err(|value| format!("{flag}: found {}; expected UTF-8", value.display()))
 }
 
 #[cfg(test)]
@@ -119,7 +132,9 @@ mod tests {
 
     #[test]
     fn hosted_options_are_read_in_both_spellings() {
-        let role = words("--hosted --state=/s --profile mobile --apps a --apps=b --store c --console").unwrap();
+        let role =
+            words("--hosted --state=/s --profile mobile --apps a --apps=b --store c --console")
+                .unwrap();
         let expected = Hosted {
             state: "/s".into(),
             profile: "mobile".into(),
@@ -141,9 +156,21 @@ mod tests {
     #[test]
     fn what_is_missing_or_unknown_is_named() {
         assert!(words("").unwrap_err().contains("--hosted"));
-        assert!(words("--hosted --profile mobile").unwrap_err().contains("--state"));
-        assert!(words("--hosted --state s").unwrap_err().contains("--profile"));
+        assert!(
+            words("--hosted --profile mobile")
+                .unwrap_err()
+                .contains("--state")
+        );
+        assert!(
+            words("--hosted --state s")
+                .unwrap_err()
+                .contains("--profile")
+        );
         assert!(words("--hosted --bogus").unwrap_err().contains("--bogus"));
-        assert!(words("--hosted --console=yes").unwrap_err().contains("takes no value"));
+        assert!(
+            words("--hosted --console=yes")
+                .unwrap_err()
+                .contains("takes no value")
+        );
     }
 }

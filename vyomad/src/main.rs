@@ -2,7 +2,11 @@
 //! on a developer's machine, and the daemon starts it again as `vyomad app` and `vyomad admit`.
 //!
 //! This file only decides which role it is; it holds no logic of any of them.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program answers --help and --version on stdout")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line program answers --help and --version on stdout"
+)]
 
 mod args;
 mod daemon;
@@ -21,7 +25,7 @@ fn main() -> ExitCode {
         return daemon::run_as_pid1();
     }
     match args::parse(std::env::args_os().skip(1)) {
-        Ok(Role::Hosted(options)) => daemon::run_hosted(options),
+        Ok(Role::Hosted(options)) => daemon::run_hosted(&options),
         Ok(Role::App) => roles::app::main(),
         Ok(Role::Admit) => roles::admit::main(),
         Ok(Role::Compile) => roles::compile::main(),

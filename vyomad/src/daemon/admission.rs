@@ -21,7 +21,7 @@ use crate::roles::engine;
 use crate::spec::{AdmitReport, AdmitSpec, fd};
 
 /// Time for one admission. The largest component that anyone sends (64 MiB) takes a minute on a slow board.
-const TIME: Duration = Duration::from_secs(120);
+const TIME: Duration = Duration::from_mins(2);
 /// Longest report that is read.
 const REPORT_BYTES: u64 = 64 * 1024;
 /// What is hashed without letting anything else run: less than a millisecond.
@@ -41,7 +41,10 @@ pub(crate) enum Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::HashMismatch { expected, found } => write!(f, "SHA-256 of the component: found {found}; expected {expected}"),
+            Self::HashMismatch { expected, found } => write!(
+                f,
+                "SHA-256 of the component: found {found}; expected {expected}"
+            ),
             Self::Refused(why) | Self::Failed(why) => f.write_str(why),
         }
     }
@@ -54,7 +57,10 @@ pub(crate) async fn hash(daemon: &Daemon, path: &Path) -> Result<String, String>
     let mut file = File::open(path).map_err(named)?;
     let size = file.metadata().map_err(named)?.len();
     if size > MAX_COMPONENT {
-        return Err(format!("{}: {size} bytes; a component has at most {MAX_COMPONENT}", path.display()));
+        return Err(format!(
+            "{}: {size} bytes; a component has at most {MAX_COMPONENT}",
+            path.display()
+        ));
     }
     let mut hash = Sha256::new();
     let mut left = MAX_COMPONENT;
@@ -73,14 +79,21 @@ pub(crate) async fn hash(daemon: &Daemon, path: &Path) -> Result<String, String>
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// The artefact of a component whose hash is known: from a store, or made now as far as the profile allows.
-pub(crate) async fn artefact(daemon: &Daemon, name: &str, component: &Path, sha256: &str) -> Result<(File, String), Refusal> {
+pub(crate) async fn artefact(
+    daemon: &Daemon,
+    name: &str,
+    component: &Path,
+    sha256: &str,
+) -> Result<(File, String), Refusal> {
     let profile = &daemon.settings.profile;
     // Says which engine is missing, when one is: without it no key means anything.
     engine::runtime(profile).map_err(Refusal::Refused)?;
@@ -112,7 +125,8 @@ pub(crate) async fn admit(
     compile: bool,
 ) -> Result<File, Refusal> {
     let failed = |error: io::Error| Refusal::Failed(format!("admission of {name}: {error}"));
-    let bytes = File::open(component).map_err(|error| Refusal::Failed(format!("{}: {error}", component.display())))?;
+    let bytes = File::open(component)
+        .map_err(|error| Refusal::Failed(format!("{}: {error}", component.display())))?;
     let (artefact, path) = store::create(daemon).map_err(failed)?;
     let guard = RemoveOnDrop(&path);
     let spec = AdmitSpec {
@@ -126,29 +140,46 @@ pub(crate) async fn admit(
     let written = artefact.try_clone().map_err(failed)?;
     let report = run(daemon, name, &spec, bytes.into(), written.into()).await?;
     match report {
-        AdmitReport::Admitted { sha256, artefact_key, .. } => {
+        AdmitReport::Admitted {
+            sha256,
+            artefact_key,
+            ..
+        } => {
             if expected_sha256.is_some_and(|expected| expected != sha256) {
-                return Err(Refusal::Failed(format!("admission of {name} is about other bytes: {sha256}")));
+                return Err(Refusal::Failed(format!(
+                    "admission of {name} is about other bytes: {sha256}"
+                )));
             }
             if compile && daemon.settings.profile.runtime.cache_compiled {
                 // The key is ours, not the process's word.
                 let key = engine::key(&daemon.settings.profile, &sha256);
                 if key != artefact_key {
-                    return Err(Refusal::Failed(format!("admission of {name}: found artefact key {artefact_key}; expected {key}")));
+                    return Err(Refusal::Failed(format!(
+                        "admission of {name}: found artefact key {artefact_key}; expected {key}"
+                    )));
                 }
                 store::keep(daemon, &path, &key).map_err(failed)?;
             }
             // Anew and for reading only: an app must not be able to write to what it runs.
-            let read_only = File::open(format!("/proc/self/fd/{}", artefact.as_raw_fd())).map_err(failed)?;
+            let read_only =
+                File::open(format!("/proc/self/fd/{}", artefact.as_raw_fd())).map_err(failed)?;
             drop(guard);
             Ok(read_only)
         }
-        AdmitReport::HashMismatch { expected, found } => Err(Refusal::HashMismatch { expected, found }),
+        AdmitReport::HashMismatch { expected, found } => {
+            Err(Refusal::HashMismatch { expected, found })
+        }
         AdmitReport::Refused(why) => Err(Refusal::Refused(why)),
     }
 }
 
-async fn run(daemon: &Daemon, name: &str, spec: &AdmitSpec, component: OwnedFd, artefact: OwnedFd) -> Result<AdmitReport, Refusal> {
+async fn run(
+    daemon: &Daemon,
+    name: &str,
+    spec: &AdmitSpec,
+    component: OwnedFd,
+    artefact: OwnedFd,
+) -> Result<AdmitReport, Refusal> {
     let failed = |error: io::Error| Refusal::Failed(format!("admission of {name}: {error}"));
     let (ours, theirs) = process::control(spec).map_err(failed)?;
     let (mut words, stderr) = process::pipe().map_err(failed)?;
@@ -157,21 +188,31 @@ async fn run(daemon: &Daemon, name: &str, spec: &AdmitSpec, component: OwnedFd, 
         None => None,
     };
     let role = Role {
-        role: "admit",
+        kind: "admit",
         name,
         stdio: [Stdio::null(), Stdio::null(), stderr.into()],
-        descriptors: vec![(theirs, fd::CONTROL), (component, fd::CODE), (artefact, fd::SHARED)],
+        descriptors: vec![
+            (theirs, fd::CONTROL),
+            (component, fd::CODE),
+            (artefact, fd::SHARED),
+        ],
         cgroup,
     };
     let mut process = process::start(&daemon.binary, &daemon.reaper, role).map_err(failed)?;
     let mut socket = tokio::net::UnixStream::from_std(ours).map_err(failed)?;
     let mut json = Vec::new();
     let both = async {
-        (&mut socket).take(REPORT_BYTES).read_to_end(&mut json).await?;
+        (&mut socket)
+            .take(REPORT_BYTES)
+            .read_to_end(&mut json)
+            .await?;
         Ok::<Status, io::Error>(process.wait().await)
     };
     let Ok(status) = tokio::time::timeout(TIME, both).await else {
-        return Err(Refusal::Refused(format!("admission took longer than {} s", TIME.as_secs())));
+        return Err(Refusal::Refused(format!(
+            "admission took longer than {} s",
+            TIME.as_secs()
+        )));
     };
     let status = status.map_err(failed)?;
     serde_json::from_slice(&json).map_err(|_| {
@@ -179,7 +220,10 @@ async fn run(daemon: &Daemon, name: &str, spec: &AdmitSpec, component: OwnedFd, 
             Status::Code(code) => format!("exit code {code}"),
             Status::Signal(signal) => format!("signal {signal}"),
         };
-        Refusal::Refused(format!("the engine failed on it ({end}){}", last_words(&mut words)))
+        Refusal::Refused(format!(
+            "the engine failed on it ({end}){}",
+            last_words(&mut words)
+        ))
     })
 }
 
@@ -191,7 +235,11 @@ fn last_words(pipe: &mut OwnedFd) -> String {
     let count = nix::unistd::read(&*pipe, &mut bytes).unwrap_or(0);
     let text = String::from_utf8_lossy(&bytes[..count]);
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.is_empty() { words } else { format!(": {}", &words[..words.floor_char_boundary(500)]) }
+    if words.is_empty() {
+        words
+    } else {
+        format!(": {}", &words[..words.floor_char_boundary(500)])
+    }
 }
 
 struct RemoveOnDrop<'a>(&'a Path);

@@ -41,17 +41,33 @@ impl Package {
     pub(crate) fn read(dir: &Path, profile: &Profile, installed: bool) -> Result<Self, String> {
         let manifest_path = dir.join("vyoma.toml");
         let file = manifest_path.display().to_string();
-        let text = super::files::read_text(&manifest_path, MAX_MANIFEST).map_err(|error| format!("{file}: {error}"))?;
+        let text = super::files::read_text(&manifest_path, MAX_MANIFEST)
+            .map_err(|error| format!("{file}: {error}"))?;
         let manifest = manifest::parse(&file, &text).map_err(|error| error.to_string())?;
-        let component = dir.join(if installed { "app.wasm" } else { &manifest.app.wasm });
+        let component = dir.join(if installed {
+            "app.wasm"
+        } else {
+            &manifest.app.wasm
+        });
         let resolution = resolve::resolve(&manifest, profile);
-        Ok(Self { manifest, resolution, manifest_path, component, installed, sha256: None })
+        Ok(Self {
+            manifest,
+            resolution,
+            manifest_path,
+            component,
+            installed,
+            sha256: None,
+        })
     }
 
     fn config(&self) -> Config {
         Config {
             restart: self.manifest.app.restart,
-            watchdog_ms: self.resolution.grants.watchdog_secs.map(|secs| u64::from(secs) * 1000),
+            watchdog_ms: self
+                .resolution
+                .grants
+                .watchdog_secs
+                .map(|secs| u64::from(secs) * 1000),
             grace_ms: GRACE_MS,
         }
     }
@@ -135,7 +151,11 @@ impl App {
 
     /// How it last ended, in this run of the daemon or before.
     pub(crate) fn last_ending(&self) -> Option<Ending> {
-        self.machine.borrow().last_ending().cloned().or_else(|| self.earlier_ending.borrow().clone())
+        self.machine
+            .borrow()
+            .last_ending()
+            .cloned()
+            .or_else(|| self.earlier_ending.borrow().clone())
     }
 
     /// Waits until `done` says so of its phase.
@@ -159,23 +179,40 @@ pub(crate) fn scan(daemon: &Daemon) -> Vec<Rc<App>> {
         let name = file_name(&dir);
         let current = dir.join("current");
         if fs::symlink_metadata(&current).is_ok() {
-            found.push((Package::read(&current, &daemon.settings.profile, true), Some(name)));
+            found.push((
+                Package::read(&current, &daemon.settings.profile, true),
+                Some(name),
+            ));
         }
     }
     for root in &daemon.settings.image_apps {
         let dirs = folders(root);
         if dirs.is_empty() {
-            daemon.event(None, "warning", &format!("{}: found no app; expected NAME/vyoma.toml in it", root.display()));
+            daemon.event(
+                None,
+                "warning",
+                &format!(
+                    "{}: found no app; expected NAME/vyoma.toml in it",
+                    root.display()
+                ),
+            );
         }
-        let with_manifest = dirs.into_iter().filter(|dir| dir.join("vyoma.toml").exists());
-        found.extend(with_manifest.map(|dir| (Package::read(&dir, &daemon.settings.profile, false), None)));
+        let with_manifest = dirs
+            .into_iter()
+            .filter(|dir| dir.join("vyoma.toml").exists());
+        found.extend(
+            with_manifest.map(|dir| (Package::read(&dir, &daemon.settings.profile, false), None)),
+        );
     }
     let mut new = Vec::new();
     for (package, installed_as) in found {
         let outcome = package.and_then(|package| match installed_as {
             Some(name) if name != package.manifest.app.name => {
                 let file = package.manifest_path.display().to_string();
-                Err(format!("{file}: app.name: found {:?}; expected {name:?}, as it was installed", package.manifest.app.name))
+                Err(format!(
+                    "{file}: app.name: found {:?}; expected {name:?}, as it was installed",
+                    package.manifest.app.name
+                ))
             }
             _ => register(daemon, package),
         });
@@ -199,12 +236,26 @@ pub(crate) fn register(daemon: &Daemon, package: Package) -> Result<Option<Rc<Ap
         if known.installed || known.manifest_path == package.manifest_path {
             return Ok(None);
         }
-        let files = [(&known.manifest_path, &known.manifest), (&package.manifest_path, &package.manifest)];
-        let named: Vec<_> = files.iter().map(|(path, manifest)| (path.display().to_string(), *manifest)).collect();
-        manifest::check_unique(named.iter().map(|(path, manifest)| (path.as_str(), *manifest))).map_err(|error| error.to_string())?;
+        let files = [
+            (&known.manifest_path, &known.manifest),
+            (&package.manifest_path, &package.manifest),
+        ];
+        let named: Vec<_> = files
+            .iter()
+            .map(|(path, manifest)| (path.display().to_string(), *manifest))
+            .collect();
+        manifest::check_unique(
+            named
+                .iter()
+                .map(|(path, manifest)| (path.as_str(), *manifest)),
+        )
+        .map_err(|error| error.to_string())?;
     }
     if apps.len() >= MOST_KNOWN {
-        return Err(format!("{}: {MOST_KNOWN} apps are known already, which is the most", package.manifest_path.display()));
+        return Err(format!(
+            "{}: {MOST_KNOWN} apps are known already, which is the most",
+            package.manifest_path.display()
+        ));
     }
     let app = Rc::new(App::new(package, &daemon.path("logs")));
     *app.earlier_ending.borrow_mut() = super::epitaphs::read(daemon, &app.name);
@@ -214,18 +265,34 @@ pub(crate) fn register(daemon: &Daemon, package: Package) -> Result<Option<Rc<Ap
 
 /// Folders in `dir`, by name; those that start with a dot are unfinished business of an installation.
 fn folders(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut dirs: Vec<_> = entries.filter(|path| path.is_dir() && !file_name(path).starts_with('.')).collect();
+    let entries = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let mut dirs: Vec<_> = entries
+        .filter(|path| path.is_dir() && !file_name(path).starts_with('.'))
+        .collect();
     dirs.sort();
     dirs
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Whether the image has an app of that name.
 pub(crate) fn in_image(daemon: &Daemon, name: &str) -> bool {
-    let mut dirs = daemon.settings.image_apps.iter().flat_map(|root| folders(root));
-    dirs.any(|dir| Package::read(&dir, &daemon.settings.profile, false).is_ok_and(|package| package.manifest.app.name == name))
+    let mut dirs = daemon
+        .settings
+        .image_apps
+        .iter()
+        .flat_map(|root| folders(root));
+    dirs.any(|dir| {
+        Package::read(&dir, &daemon.settings.profile, false)
+            .is_ok_and(|package| package.manifest.app.name == name)
+    })
 }

@@ -34,7 +34,10 @@ const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
 /// Most bytes of linear memory of an app.
 pub(crate) fn linear_memory_bytes(grants: &Grants, profile: &Profile) -> u64 {
-    grants.memory_kb.map_or(profile.ram_kb / DEFAULT_SHARE, u64::from) * 1024
+    grants
+        .memory_kb
+        .map_or(profile.ram_kb / DEFAULT_SHARE, u64::from)
+        * 1024
 }
 
 /// The groups.
@@ -62,8 +65,14 @@ impl Cgroups {
 
     fn fill(&self, mode: Mode, profile: &Profile) -> Result<(), String> {
         let have = read(&self.base.join("cgroup.controllers"))?;
-        if let Some(missing) = CONTROLLERS.iter().find(|wanted| !have.split_whitespace().any(|word| word == **wanted)) {
-            return Err(format!("{} has no controller {missing:?}", self.base.display()));
+        if let Some(missing) = CONTROLLERS
+            .iter()
+            .find(|wanted| !have.split_whitespace().any(|word| word == **wanted))
+        {
+            return Err(format!(
+                "{} has no controller {missing:?}",
+                self.base.display()
+            ));
         }
         if mode == Mode::Pid1 {
             // A group that hands controllers on can hold no process of its own (except the root, but one rule is enough).
@@ -79,13 +88,21 @@ impl Cgroups {
         write(&apps.join("cgroup.subtree_control"), &all)?;
         let ram = memory_total_kb().map_or(profile.ram_kb, |total| total.min(profile.ram_kb));
         let reserve = (ram / RESERVE_SHARE).min(RESERVE_MOST_KB);
-        write(&apps.join("memory.max"), &((ram - reserve) * 1024).to_string())?;
+        write(
+            &apps.join("memory.max"),
+            &((ram - reserve) * 1024).to_string(),
+        )?;
         // A compiler that eats memory ends itself, not the apps.
         write(&admit.join("memory.max"), &(ram / 2 * 1024).to_string())
     }
 
     /// Makes the group of an app with its limits; returns its `cgroup.procs`, for the app to step into.
-    pub(crate) fn app(&self, name: &str, grants: &Grants, profile: &Profile) -> Result<File, String> {
+    pub(crate) fn app(
+        &self,
+        name: &str,
+        grants: &Grants,
+        profile: &Profile,
+    ) -> Result<File, String> {
         let group = self.base.join("apps").join(name);
         make(&group)?;
         let memory = linear_memory_bytes(grants, profile) + OVERHEAD_KB * 1024;
@@ -109,7 +126,8 @@ impl Cgroups {
 
     /// How often the kernel has killed in the group of `name` for memory.
     pub(crate) fn oom_kills(&self, name: &str) -> u64 {
-        let events = fs::read_to_string(self.base.join("apps").join(name).join("memory.events")).unwrap_or_default();
+        let events = fs::read_to_string(self.base.join("apps").join(name).join("memory.events"))
+            .unwrap_or_default();
         let count = |line: &str| line.strip_prefix("oom_kill ")?.trim().parse().ok();
         events.lines().find_map(count).unwrap_or(0)
     }
@@ -125,7 +143,11 @@ impl Cgroups {
         if !self.ours {
             return;
         }
-        for entry in fs::read_dir(self.base.join("apps")).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(self.base.join("apps"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let _ = fs::remove_dir(entry.path());
         }
         for group in ["apps", "admit", ""] {
@@ -145,7 +167,10 @@ fn hosted_base() -> Result<PathBuf, String> {
     });
     let mount = mount.ok_or_else(|| none("no cgroup v2 hierarchy is mounted".into()))?;
     let own = read(Path::new("/proc/self/cgroup")).map_err(none)?;
-    let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    let own = own
+        .lines()
+        .find_map(|line| line.strip_prefix("0::"))
+        .unwrap_or("/");
     let group = Path::new(&mount).join(own.trim_start_matches('/'));
     let base = group.join(format!("vyoma-{}", std::process::id()));
     make(&base).map_err(none)?;
@@ -160,12 +185,20 @@ pub(crate) fn memory_total_kb() -> Option<u64> {
 /// A line of /proc/meminfo, in KiB.
 pub(crate) fn meminfo(key: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
-    text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok())
+    text.lines().find_map(|line| {
+        line.strip_prefix(key)?
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    })
 }
 
 fn make(dir: &Path) -> Result<(), String> {
     match fs::create_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(format!("{}: {error}", dir.display())),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(format!("{}: {error}", dir.display()))
+        }
         _ => Ok(()),
     }
 }
@@ -179,5 +212,8 @@ fn read(file: &Path) -> Result<String, String> {
 }
 
 fn open(file: &Path) -> Result<File, String> {
-    OpenOptions::new().write(true).open(file).map_err(|error| format!("{}: {error}", file.display()))
+    OpenOptions::new()
+        .write(true)
+        .open(file)
+        .map_err(|error| format!("{}: {error}", file.display()))
 }

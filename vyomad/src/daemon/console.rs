@@ -25,13 +25,20 @@ pub(crate) struct Console {
 
 impl std::fmt::Debug for Console {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Console").field("colour", &self.colour).finish_non_exhaustive()
+        f.debug_struct("Console")
+            .field("colour", &self.colour)
+            .finish_non_exhaustive()
     }
 }
 
 impl Console {
     pub(crate) fn new(writer: Option<Writer>, colour: bool, level: LogLevel) -> Self {
-        Self { writer: writer.map(RefCell::new), colour, level: Cell::new(level), waiting: Notify::new() }
+        Self {
+            writer: writer.map(RefCell::new),
+            colour,
+            level: Cell::new(level),
+            waiting: Notify::new(),
+        }
     }
 
     pub(crate) fn set_level(&self, level: LogLevel) {
@@ -83,11 +90,15 @@ impl Console {
 
     /// True when nothing waits any more.
     pub(crate) fn flush(&self) -> bool {
-        self.writer.as_ref().is_none_or(|writer| writer.borrow_mut().flush_some())
+        self.writer
+            .as_ref()
+            .is_none_or(|writer| writer.borrow_mut().flush_some())
     }
 }
 
 fn colour_of(app: &str) -> u8 {
-    let hash = app.bytes().fold(0usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    let hash = app.bytes().fold(0usize, |hash, byte| {
+        hash.wrapping_mul(31).wrapping_add(byte.into())
+    });
     COLOURS[hash % COLOURS.len()]
 }

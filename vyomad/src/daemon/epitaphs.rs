@@ -36,19 +36,36 @@ pub(crate) fn write(daemon: &Daemon, app: &App, ending: &Ending) {
         ending: ending.clone(),
         text: ending.to_string(),
         restarts: app.machine.borrow().restarts(),
-        last_lines: app.log.last(LAST_LINES).iter().map(|entry| cut(&entry.text)).collect(),
+        last_lines: app
+            .log
+            .last(LAST_LINES)
+            .iter()
+            .map(|entry| cut(&entry.text))
+            .collect(),
     };
     let path = daemon.path("epitaphs").join(format!("{}.json", app.name));
-    let written = serde_json::to_vec(&epitaph).map_err(std::io::Error::other).and_then(|json| files::replace(&path, &json));
+    let written = serde_json::to_vec(&epitaph)
+        .map_err(std::io::Error::other)
+        .and_then(|json| files::replace(&path, &json));
     if let Err(error) = written {
-        daemon.event(Some(&app.name), "warning", &format!("can't write {}: {error}", path.display()));
+        daemon.event(
+            Some(&app.name),
+            "warning",
+            &format!("can't write {}: {error}", path.display()),
+        );
     }
 }
 
 /// How `app` ended before; none when it never did or the file is damaged.
 pub(crate) fn read(daemon: &Daemon, app: &str) -> Option<Ending> {
-    let text = files::read_text(&daemon.path("epitaphs").join(format!("{app}.json")), FILE_LIMIT).ok()?;
-    serde_json::from_str::<Epitaph>(&text).ok().map(|epitaph| epitaph.ending)
+    let text = files::read_text(
+        &daemon.path("epitaphs").join(format!("{app}.json")),
+        FILE_LIMIT,
+    )
+    .ok()?;
+    serde_json::from_str::<Epitaph>(&text)
+        .ok()
+        .map(|epitaph| epitaph.ending)
 }
 
 /// Forgets it.

@@ -34,7 +34,11 @@ pub(crate) struct Events {
 impl Events {
     pub(crate) fn open(state: &Path) -> Self {
         let file = BoundedFile::open(state.join("events.log"), FILE_LIMIT);
-        Self { feed: Feed::new(), ring: RefCell::default(), file: RefCell::new(file) }
+        Self {
+            feed: Feed::new(),
+            ring: RefCell::default(),
+            file: RefCell::new(file),
+        }
     }
 
     pub(crate) fn push(&self, app: Option<&str>, kind: &str, detail: &str) {
@@ -42,7 +46,12 @@ impl Events {
         if detail.len() > DETAIL {
             detail.truncate(detail.floor_char_boundary(DETAIL));
         }
-        let event = DeviceEvent { time_ms: super::unix_ms(), app: app.map(str::to_string), kind: kind.into(), detail };
+        let event = DeviceEvent {
+            time_ms: super::unix_ms(),
+            app: app.map(str::to_string),
+            kind: kind.into(),
+            detail,
+        };
         if let Ok(json) = serde_json::to_vec(&event) {
             // A full disk loses events on disk; the ring and followers still have them.
             let _ = self.file.borrow_mut().push(&json);

@@ -41,7 +41,9 @@ pub(crate) enum Next<T> {
 
 impl<T: Item> Feed<T> {
     pub(crate) const fn new() -> Self {
-        Self { followers: RefCell::new(Vec::new()) }
+        Self {
+            followers: RefCell::new(Vec::new()),
+        }
     }
 
     /// A new follower; it gets everything published from now on, until it is dropped.
@@ -59,7 +61,9 @@ impl<T: Item> Feed<T> {
     /// Hands `item` to every follower.
     pub(crate) fn publish(&self, item: &Rc<T>) {
         self.followers.borrow_mut().retain(|weak| {
-            weak.upgrade().inspect(|follower| follower.push(Rc::clone(item))).is_some()
+            weak.upgrade()
+                .inspect(|follower| follower.push(Rc::clone(item)))
+                .is_some()
         });
     }
 }
@@ -70,7 +74,9 @@ impl<T: Item> Follower<T> {
         let mut bytes = self.bytes.get() + item.cost();
         queue.push_back(item);
         while bytes > FOLLOWER_BYTES {
-            let Some(oldest) = queue.pop_front() else { break };
+            let Some(oldest) = queue.pop_front() else {
+                break;
+            };
             bytes -= oldest.cost();
             self.dropped.set(self.dropped.get() + 1);
         }

@@ -28,7 +28,10 @@ pub(crate) async fn get(daemon: &Daemon, url: &str) -> String {
     match tokio::time::timeout(TIME, fetch(daemon, url)).await {
         Ok(Ok((status, body))) => format!("http-get {status} {body}"),
         Ok(Err(why)) => format!("error: http-get {why}"),
-        Err(_) => format!("error: http-get no answer from {url} within {} s", TIME.as_secs()),
+        Err(_) => format!(
+            "error: http-get no answer from {url} within {} s",
+            TIME.as_secs()
+        ),
     }
 }
 
@@ -38,21 +41,33 @@ async fn look_up(daemon: &Daemon, host: &str, port: u16) -> Result<SocketAddr, S
         return Ok(SocketAddr::new(address, port));
     }
     if host.is_empty() || host.len() > 253 {
-        return Err(format!("found host {host:?}; expected a name of 1 to 253 characters"));
+        return Err(format!(
+            "found host {host:?}; expected a name of 1 to 253 characters"
+        ));
     }
     let looking = async {
-        let turn = Arc::clone(&daemon.fetching).acquire_owned().await.map_err(|_| "the daemon ends".to_string())?;
+        let turn = Arc::clone(&daemon.fetching)
+            .acquire_owned()
+            .await
+            .map_err(|_| "the daemon ends".to_string())?;
         let name = host.to_string();
         // The turn goes with the thread: a look-up that nobody waits for any more still occupies it.
         let work = tokio::task::spawn_blocking(move || {
-            let first = (name.as_str(), port).to_socket_addrs().map(|mut addresses| addresses.next());
+            let first = (name.as_str(), port)
+                .to_socket_addrs()
+                .map(|mut addresses| addresses.next());
             drop(turn);
             first
         });
-        let first = work.await.map_err(|error| format!("{host}: {error}"))?.map_err(|error| format!("{host}: {error}"))?;
+        let first = work
+            .await
+            .map_err(|error| format!("{host}: {error}"))?
+            .map_err(|error| format!("{host}: {error}"))?;
         first.ok_or_else(|| format!("{host} has no address"))
     };
-    tokio::time::timeout(TIME, looking).await.map_err(|_| format!("{host}: no answer within {} s", TIME.as_secs()))?
+    tokio::time::timeout(TIME, looking)
+        .await
+        .map_err(|_| format!("{host}: no answer within {} s", TIME.as_secs()))?
 }
 
 async fn fetch(daemon: &Daemon, url: &str) -> Result<(u16, String), String> {
@@ -61,13 +76,24 @@ async fn fetch(daemon: &Daemon, url: &str) -> Result<(u16, String), String> {
     let named = |error: std::io::Error| format!("{url}: {error}");
     let mut stream = TcpStream::connect(address).await.map_err(named)?;
     // 1.0: the answer ends with the connection and is never chunked.
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: vyoma\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: vyoma\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.map_err(named)?;
     let mut bytes = Vec::new();
-    stream.take(BODY).read_to_end(&mut bytes).await.map_err(named)?;
+    stream
+        .take(BODY)
+        .read_to_end(&mut bytes)
+        .await
+        .map_err(named)?;
     let text = String::from_utf8_lossy(&bytes);
-    let (head, body) = text.split_once("\r\n\r\n").or_else(|| text.split_once("\n\n")).unwrap_or((&text, ""));
-    let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)?.trim().get(..3)?.parse().ok());
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .or_else(|| text.split_once("\n\n"))
+        .unwrap_or((&text, ""));
+    let status = head
+        .strip_prefix("HTTP/1.")
+        .and_then(|rest| rest.split(' ').nth(1)?.trim().get(..3)?.parse().ok());
     let status = status.ok_or_else(|| format!("{url}: the answer is not HTTP/1"))?;
     Ok((status, body.to_string()))
 }
@@ -76,7 +102,9 @@ async fn fetch(daemon: &Daemon, url: &str) -> Result<(u16, String), String> {
 fn parse(url: &str) -> Result<(&str, u16, &str), String> {
     let expected = || format!("found {url:?}; expected http://HOST[:PORT]/PATH");
     let rest = url.strip_prefix("http://").ok_or_else(expected)?;
-    let (authority, path) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
+    let (authority, path) = rest
+        .find('/')
+        .map_or((rest, "/"), |slash| rest.split_at(slash));
     // Nothing that could end the request line or add a header.
     if url.contains(|c: char| c.is_whitespace() || c.is_control()) || authority.contains('@') {
         return Err(expected());
@@ -85,7 +113,11 @@ fn parse(url: &str) -> Result<(&str, u16, &str), String> {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| expected())?),
         _ => (authority, 80),
     };
-    if host.is_empty() { Err(expected()) } else { Ok((host, port, path)) }
+    if host.is_empty() {
+        Err(expected())
+    } else {
+        Ok((host, port, path))
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +133,14 @@ mod tests {
 
     #[test]
     fn urls_that_would_smuggle_something_are_refused() {
-        for url in ["https://a/", "http://", "http://a/ HTTP/1.0\r\nX: y", "http://u@a/", "http://a:99999/", "file:///x"] {
+        for url in [
+            "https://a/",
+            "http://",
+            "http://a/ HTTP/1.0\r\nX: y",
+            "http://u@a/",
+            "http://a:99999/",
+            "file:///x",
+        ] {
             assert!(parse(url).is_err(), "{url}");
         }
     }

@@ -12,7 +12,12 @@ use std::path::{Path, PathBuf};
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
     file.write_all(content)?;
     fs::rename(&temporary, path)
 }
@@ -20,9 +25,14 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Reads at most `limit` bytes of a text file; a longer one is an error, not a cut.
 pub(crate) fn read_text(path: &Path, limit: usize) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(limit as u64 + 1).read_to_string(&mut text)?;
+    File::open(path)?
+        .take(limit as u64 + 1)
+        .read_to_string(&mut text)?;
     if text.len() > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("longer than {limit} bytes"),
+        ));
     }
     Ok(text)
 }
@@ -55,14 +65,26 @@ impl BoundedFile {
         let len = fs::metadata(&path).map_or(0, |meta| meta.len());
         let earlier_old = fs::metadata(old(&path)).map_or(0, |meta| meta.len());
         let torn = len > 0 && last_byte(&path).is_ok_and(|byte| byte != b'\n');
-        Self { path, limit, len, earlier: len, earlier_old, torn, pending: Vec::new() }
+        Self {
+            path,
+            limit,
+            len,
+            earlier: len,
+            earlier_old,
+            torn,
+            pending: Vec::new(),
+        }
     }
 
     /// Adds a line; it is on its way to the disk after the next [`Self::flush`].
     pub(crate) fn push(&mut self, line: &[u8]) -> io::Result<()> {
         self.pending.extend_from_slice(line);
         self.pending.push(b'\n');
-        if self.pending.len() >= PENDING { self.flush() } else { Ok(()) }
+        if self.pending.len() >= PENDING {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether lines wait for a flush.
@@ -84,7 +106,11 @@ impl BoundedFile {
             self.earlier_old = std::mem::take(&mut self.earlier);
             self.len = 0;
         }
-        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&self.path)?;
         let written = file.write_all(&lines);
         self.len = file.metadata().map_or(self.len, |meta| meta.len());
         written
@@ -93,7 +119,10 @@ impl BoundedFile {
     /// What was written before this daemon started, oldest first; at most twice the limit.
     pub(crate) fn earlier(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for (path, len) in [(old(&self.path), self.earlier_old), (self.path.clone(), self.earlier)] {
+        for (path, len) in [
+            (old(&self.path), self.earlier_old),
+            (self.path.clone(), self.earlier),
+        ] {
             if let Ok(file) = File::open(path) {
                 // What can't be read is missing from the answer; the rest still helps.
                 let _ = file.take(len).read_to_end(&mut bytes);
@@ -133,7 +162,10 @@ mod tests {
     use super::*;
 
     fn lines(bytes: &[u8]) -> Vec<String> {
-        String::from_utf8_lossy(bytes).lines().map(str::to_string).collect()
+        String::from_utf8_lossy(bytes)
+            .lines()
+            .map(str::to_string)
+            .collect()
     }
 
     #[test]

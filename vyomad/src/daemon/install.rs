@@ -43,14 +43,20 @@ pub(crate) async fn install(
 ) -> Result<Result<Response, ControlError>, Closed> {
     if size > MAX_COMPONENT {
         // Nobody waits for the end of that: the connection goes too.
-        return Err(Closed::Refused(refuse(ErrorKind::Limit, format!("the component has {size} bytes; at most {MAX_COMPONENT} are taken"))));
+        return Err(Closed::Refused(refuse(
+            ErrorKind::Limit,
+            format!("the component has {size} bytes; at most {MAX_COMPONENT} are taken"),
+        )));
     }
     let mut order = begin(daemon, manifest, size);
     let mut left = size;
     while left > 0 {
         let bytes = connection.upload().await?;
         if bytes.is_empty() || bytes.len() as u64 > left {
-            return Err(Closed::Refused(refuse(ErrorKind::Protocol, format!("found {} bytes; expected 1 to {left}", bytes.len()))));
+            return Err(Closed::Refused(refuse(
+                ErrorKind::Protocol,
+                format!("found {} bytes; expected 1 to {left}", bytes.len()),
+            )));
         }
         left -= bytes.len() as u64;
         // After a refusal the rest is read and forgotten: the client learns why when it has sent everything.
@@ -89,63 +95,126 @@ impl Drop for Incoming {
 
 fn begin(daemon: &Shared, text: &str, size: u64) -> Result<Upload, ControlError> {
     if text.len() > MAX_MANIFEST {
-        return Err(refuse(ErrorKind::Limit, format!("vyoma.toml: found {} bytes; expected at most {MAX_MANIFEST}", text.len())));
+        return Err(refuse(
+            ErrorKind::Limit,
+            format!(
+                "vyoma.toml: found {} bytes; expected at most {MAX_MANIFEST}",
+                text.len()
+            ),
+        ));
     }
-    let manifest = manifest::parse("vyoma.toml", text).map_err(|error| refuse(ErrorKind::Invalid, error.to_string()))?;
+    let manifest = manifest::parse("vyoma.toml", text)
+        .map_err(|error| refuse(ErrorKind::Invalid, error.to_string()))?;
     let name = manifest.app.name;
     let busy = Installing::begin(daemon, &name)?;
     check_place(daemon, &name)?;
     check_space(daemon, size)?;
-    let dir = daemon.path("apps").join(format!(".incoming-{}", daemon.next_serial()));
-    let device = |error: io::Error| refuse(ErrorKind::Device, format!("{}: {error}", dir.display()));
+    let dir = daemon
+        .path("apps")
+        .join(format!(".incoming-{}", daemon.next_serial()));
+    let device =
+        |error: io::Error| refuse(ErrorKind::Device, format!("{}: {error}", dir.display()));
     DirBuilder::new().mode(0o700).create(&dir).map_err(device)?;
     let incoming = Incoming(dir.clone());
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join("app.wasm")).map_err(device)?;
-    Ok(Upload { _busy: busy, name, manifest: text.to_string(), incoming, file, hash: Sha256::new(), size })
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(dir.join("app.wasm"))
+        .map_err(device)?;
+    Ok(Upload {
+        _busy: busy,
+        name,
+        manifest: text.to_string(),
+        incoming,
+        file,
+        hash: Sha256::new(),
+        size,
+    })
 }
 
 /// An app that takes no place yet needs one.
 fn check_place(daemon: &Shared, name: &str) -> Result<(), ControlError> {
-    let holds_one = |phase| matches!(phase, Phase::Starting | Phase::Running | Phase::Stopping | Phase::Backoff);
+    let holds_one = |phase| {
+        matches!(
+            phase,
+            Phase::Starting | Phase::Running | Phase::Stopping | Phase::Backoff
+        )
+    };
     if daemon.app(name).is_some_and(|app| holds_one(app.phase())) {
         return Ok(());
     }
-    daemon.place_for_one_more().map_err(|why| refuse(ErrorKind::Limit, format!("can't install {name}: {why}")))
+    daemon
+        .place_for_one_more()
+        .map_err(|why| refuse(ErrorKind::Limit, format!("can't install {name}: {why}")))
 }
 
 fn check_space(daemon: &Shared, size: u64) -> Result<(), ControlError> {
     let needed = size + size * ARTEFACT_FACTOR + SPARE_BYTES;
     let free = nix::sys::statvfs::statvfs(&daemon.settings.state)
-        .map(|stat| stat.blocks_available() as u64 * stat.fragment_size() as u64)
-        .map_err(|error| refuse(ErrorKind::Device, format!("{}: {error}", daemon.settings.state.display())))?;
+        .map(|stat| stat.blocks_available() * stat.fragment_size())
+        .map_err(|error| {
+            refuse(
+                ErrorKind::Device,
+                format!("{}: {error}", daemon.settings.state.display()),
+            )
+        })?;
     if free >= needed {
         return Ok(());
     }
-    let message = format!("the device has {} KiB free; this installation needs {} KiB; remove an app first", free / 1024, needed / 1024);
+    let message = format!(
+        "the device has {} KiB free; this installation needs {} KiB; remove an app first",
+        free / 1024,
+        needed / 1024
+    );
     Err(refuse(ErrorKind::Device, message))
 }
 
 impl Upload {
     fn take(&mut self, bytes: &[u8]) -> Result<(), ControlError> {
         self.hash.update(bytes);
-        self.file.write_all(bytes).map_err(|error| refuse(ErrorKind::Device, format!("{}: {error}", self.incoming.0.display())))
+        self.file.write_all(bytes).map_err(|error| {
+            refuse(
+                ErrorKind::Device,
+                format!("{}: {error}", self.incoming.0.display()),
+            )
+        })
     }
 
     async fn finish(self, daemon: &Shared, announced: &str) -> Result<Response, ControlError> {
-        let Self { _busy, name, manifest, incoming, file, hash, size } = self;
+        let Self {
+            _busy,
+            name,
+            manifest,
+            incoming,
+            file,
+            hash,
+            size,
+        } = self;
         drop(file);
         let sha256 = hex(&hash.finalize());
         let mismatch = |expected: &str, who: &str| {
-            refuse(ErrorKind::HashMismatch, format!("SHA-256 of {name}: found {sha256}; expected {expected}, as {who} says"))
+            refuse(
+                ErrorKind::HashMismatch,
+                format!("SHA-256 of {name}: found {sha256}; expected {expected}, as {who} says"),
+            )
         };
         if announced != sha256 {
             return Err(mismatch(announced, "the client"));
         }
         let dir = &incoming.0;
-        let device = |error: io::Error| refuse(ErrorKind::Device, format!("{}: {error}", dir.display()));
+        let device =
+            |error: io::Error| refuse(ErrorKind::Device, format!("{}: {error}", dir.display()));
         write_new(&dir.join("vyoma.toml"), manifest.as_bytes()).map_err(device)?;
-        let package = Package::read(dir, &daemon.settings.profile, true).map_err(|why| refuse(ErrorKind::Invalid, why))?;
-        if let Some(pinned) = package.manifest.app.wasm_sha256.as_deref().filter(|pinned| *pinned != sha256) {
+        let package = Package::read(dir, &daemon.settings.profile, true)
+            .map_err(|why| refuse(ErrorKind::Invalid, why))?;
+        if let Some(pinned) = package
+            .manifest
+            .app
+            .wasm_sha256
+            .as_deref()
+            .filter(|pinned| *pinned != sha256)
+        {
             return Err(mismatch(pinned, "vyoma.toml"));
         }
         admit(daemon, &name, &dir.join("app.wasm"), &sha256).await?;
@@ -156,7 +225,9 @@ impl Upload {
         let version = versions.join(&id);
         let moved = version.clone();
         let from = dir.clone();
-        blocking(move || put_in_place(&from, &versions, &moved)).await.map_err(device)?;
+        blocking(move || put_in_place(&from, &versions, &moved))
+            .await
+            .map_err(device)?;
         drop(incoming);
 
         // From here on the old version is not needed any more.
@@ -167,7 +238,9 @@ impl Upload {
         let replaced = known.is_some();
         let (at, to) = (home.clone(), id.clone());
         let switched = blocking(move || switch(&at, &to)).await;
-        let failed = switched.err().map(|error| refuse(ErrorKind::Device, format!("{}: {error}", home.display())));
+        let failed = switched
+            .err()
+            .map(|error| refuse(ErrorKind::Device, format!("{}: {error}", home.display())));
         if let Some(error) = failed {
             // The old version is still the current one: it goes on.
             if let Some(app) = &known {
@@ -178,7 +251,12 @@ impl Upload {
         let mut package = Package::read(&home.join("current"), &daemon.settings.profile, true)
             .map_err(|why| refuse(ErrorKind::Device, why))?;
         package.sha256 = Some(sha256.clone());
-        let mut warnings: Vec<String> = package.resolution.warnings.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = package
+            .resolution
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let app = match known {
             Some(app) => {
                 app.replace_package(package);
@@ -186,22 +264,41 @@ impl Upload {
             }
             None => apps::register(daemon, package)
                 .map_err(|why| refuse(ErrorKind::Limit, why))?
-                .ok_or_else(|| refuse(ErrorKind::State, format!("{name} came up from elsewhere meanwhile")))?,
+                .ok_or_else(|| {
+                    refuse(
+                        ErrorKind::State,
+                        format!("{name} came up from elsewhere meanwhile"),
+                    )
+                })?,
         };
         store::collect(daemon);
         let verb = if replaced { "replaced" } else { "installed" };
-        daemon.event(Some(&name), "app-installed", &format!("{verb}: {size} bytes, SHA-256 {sha256}"));
+        daemon.event(
+            Some(&name),
+            "app-installed",
+            &format!("{verb}: {size} bytes, SHA-256 {sha256}"),
+        );
         operate::warn_unavailable(daemon, &app);
         // Asked before; but another installation may have been quicker.
         match daemon.place_for_one_more() {
             Ok(()) => supervisor::send(daemon, &app, Event::Start),
             Err(why) => warnings.push(format!("{name} is installed but not started: {why}")),
         }
-        Ok(Response::Installed { app: name, sha256, replaced, warnings })
+        Ok(Response::Installed {
+            app: name,
+            sha256,
+            replaced,
+            warnings,
+        })
     }
 }
 
-async fn admit(daemon: &Shared, name: &str, component: &Path, sha256: &str) -> Result<(), ControlError> {
+async fn admit(
+    daemon: &Shared,
+    name: &str,
+    component: &Path,
+    sha256: &str,
+) -> Result<(), ControlError> {
     let profile = &daemon.settings.profile;
     let compile = profile.runtime.jit && profile.runtime.cache_compiled;
     let _turn = daemon.admitting.acquire().await;
@@ -228,12 +325,19 @@ fn identity(manifest: &str, component_sha256: &str) -> String {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(bytes)
 }
 
 /// Waiting for a disk happens on a thread of its own, never in the main loop.
 async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }
 
 /// Makes everything durable, then gives the folder its name.
@@ -260,15 +364,28 @@ fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     // By number, because nix and libc have the function for glibc only in some versions.
     // SAFETY: both paths are valid C strings for the call; the other arguments are plain values.
     let done = unsafe {
-        libc::syscall(libc::SYS_renameat2, libc::AT_FDCWD, one.as_ptr(), libc::AT_FDCWD, other.as_ptr(), libc::RENAME_EXCHANGE)
+        libc::syscall(
+            libc::SYS_renameat2,
+            libc::AT_FDCWD,
+            one.as_ptr(),
+            libc::AT_FDCWD,
+            other.as_ptr(),
+            libc::RENAME_EXCHANGE,
+        )
     };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Makes `versions/ID` the current version; the one before it is kept, others go.
 fn switch(home: &Path, id: &str) -> io::Result<()> {
     let (current, new) = (home.join("current"), home.join(".current-new"));
-    let before = fs::read_link(&current).ok().and_then(|link| link.file_name().map(ToOwned::to_owned));
+    let before = fs::read_link(&current)
+        .ok()
+        .and_then(|link| link.file_name().map(ToOwned::to_owned));
     ignore_missing(fs::remove_file(&new))?;
     symlink(Path::new("versions").join(id), &new)?;
     fs::rename(&new, &current)?;
@@ -292,8 +409,16 @@ fn sync(path: &Path) -> io::Result<()> {
 
 /// Removes what an interrupted installation left behind; before anything runs.
 pub(crate) fn clean(state: &Path) {
-    for entry in fs::read_dir(state.join("apps")).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(".incoming-") {
+    for entry in fs::read_dir(state.join("apps"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(".incoming-")
+        {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -308,7 +433,12 @@ mod tests {
         fs::create_dir_all(&from).unwrap();
         write_new(&from.join("vyoma.toml"), id.as_bytes()).unwrap();
         write_new(&from.join("app.wasm"), b"bytes").unwrap();
-        put_in_place(&from, &home.join("versions"), &home.join("versions").join(id)).unwrap();
+        put_in_place(
+            &from,
+            &home.join("versions"),
+            &home.join("versions").join(id),
+        )
+        .unwrap();
     }
 
     #[test]
@@ -317,9 +447,15 @@ mod tests {
         for id in ["one", "two", "three"] {
             version(home.path(), id);
             switch(home.path(), id).unwrap();
-            assert_eq!(fs::read_to_string(home.path().join("current/vyoma.toml")).unwrap(), id);
+            assert_eq!(
+                fs::read_to_string(home.path().join("current/vyoma.toml")).unwrap(),
+                id
+            );
         }
-        let mut kept: Vec<_> = fs::read_dir(home.path().join("versions")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut kept: Vec<_> = fs::read_dir(home.path().join("versions"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         kept.sort();
         assert_eq!(kept, ["three", "two"]);
     }
@@ -331,7 +467,10 @@ mod tests {
         switch(home.path(), "one").unwrap();
         fs::write(home.path().join("current/app.wasm"), "damaged").unwrap();
         version(home.path(), "one");
-        assert_eq!(fs::read(home.path().join("current/app.wasm")).unwrap(), b"bytes");
+        assert_eq!(
+            fs::read(home.path().join("current/app.wasm")).unwrap(),
+            b"bytes"
+        );
     }
 
     #[test]
@@ -340,7 +479,10 @@ mod tests {
         version(home.path(), "one");
         switch(home.path(), "one").unwrap();
         version(home.path(), "two");
-        assert_eq!(fs::read_to_string(home.path().join("current/vyoma.toml")).unwrap(), "one");
+        assert_eq!(
+            fs::read_to_string(home.path().join("current/vyoma.toml")).unwrap(),
+            "one"
+        );
     }
 
     #[test]

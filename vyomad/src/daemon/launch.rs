@@ -1,6 +1,7 @@
 //! Makes one run of an app: hash, artefact, data folder, limits, pipes, process. A capability is a descriptor, and
 //! this is where they are handed out.
 
+use std::cell::Cell;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -38,18 +39,26 @@ pub(crate) struct Launched {
 /// Starts `app`. The error is one line for its epitaph.
 pub(crate) async fn launch(daemon: &Shared, app: &Rc<App>) -> Result<Launched, String> {
     let package = app.package();
-    let sha256 = match &package.sha256 {
-        Some(known) => known.clone(),
-        None => {
-            let sha256 = admission::hash(daemon, &package.component).await?;
-            app.set_sha256(&sha256);
-            sha256
-        }
+    let sha256 = if let Some(known) = &package.sha256 {
+        known.clone()
+    } else {
+        let sha256 = admission::hash(daemon, &package.component).await?;
+        app.set_sha256(&sha256);
+        sha256
     };
     // Pinned in the manifest: other bytes are no version of this app.
-    if let Some(expected) = package.manifest.app.wasm_sha256.as_ref().filter(|expected| **expected != sha256) {
+    if let Some(expected) = package
+        .manifest
+        .app
+        .wasm_sha256
+        .as_ref()
+        .filter(|expected| **expected != sha256)
+    {
         let file = package.component.display();
-        return Err(format!("{file}: SHA-256: found {sha256}; expected {expected}, as {} says", package.manifest_path.display()));
+        return Err(format!(
+            "{file}: SHA-256: found {sha256}; expected {expected}, as {} says",
+            package.manifest_path.display()
+        ));
     }
     let (artefact, key) = admission::artefact(daemon, &app.name, &package.component, &sha256)
         .await
@@ -58,18 +67,32 @@ pub(crate) async fn launch(daemon: &Shared, app: &Rc<App>) -> Result<Launched, S
 }
 
 /// The last step: no waiting from here on.
-fn spawn(daemon: &Shared, app: &Rc<App>, package: &Package, artefact: File, key: String) -> Result<Launched, String> {
+fn spawn(
+    daemon: &Shared,
+    app: &Rc<App>,
+    package: &Package,
+    artefact: File,
+    key: String,
+) -> Result<Launched, String> {
     let failed = |error: io::Error| format!("can't start a process: {error}");
     let grants = &package.resolution.grants;
     let profile = &daemon.settings.profile;
-    let uid = match daemon.settings.root {
-        true => Some(daemon.uids.borrow_mut().of(&app.name).map_err(|error| error.to_string())?),
-        false => None,
+    let uid = if daemon.settings.root {
+        let uid = daemon.uids.borrow_mut().of(&app.name);
+        Some(uid.map_err(|error| error.to_string())?)
+    } else {
+        None
     };
     let spec = AppSpec {
         name: app.name.to_string(),
         args: package.manifest.app.args.clone(),
-        env: package.manifest.app.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        env: package
+            .manifest
+            .app
+            .env
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
         grants: grants.clone(),
         uid,
         sandbox_required: daemon.settings.mode == Mode::Pid1,
@@ -79,12 +102,19 @@ fn spawn(daemon: &Shared, app: &Rc<App>, package: &Package, artefact: File, key:
     };
     let (control, theirs) = process::control(&spec).map_err(failed)?;
     let (heartbeats, page) = Heartbeats::new().map_err(failed)?;
-    let mut descriptors = vec![(theirs, fd::CONTROL), (artefact.into(), fd::CODE), (page, fd::SHARED)];
+    let mut descriptors = vec![
+        (theirs, fd::CONTROL),
+        (artefact.into(), fd::CODE),
+        (page, fd::SHARED),
+    ];
     if grants.filesystem {
         descriptors.push((data_folder(daemon, &app.name, uid)?, fd::DATA));
     }
     let (cgroup, oom_kills_before) = match &daemon.cgroups {
-        Some(groups) => (Some(groups.app(&app.name, grants, profile)?), groups.oom_kills(&app.name)),
+        Some(groups) => (
+            Some(groups.app(&app.name, grants, profile)?),
+            groups.oom_kills(&app.name),
+        ),
         None => (None, 0),
     };
     let (stdio, pipes) = if grants.stdio {
@@ -100,21 +130,34 @@ fn spawn(daemon: &Shared, app: &Rc<App>, package: &Package, artefact: File, key:
     } else {
         ([Stdio::null(), Stdio::null(), Stdio::null()], None)
     };
-    let role = Role { role: "app", name: &app.name, stdio, descriptors, cgroup };
+    let role = Role {
+        kind: "app",
+        name: &app.name,
+        stdio,
+        descriptors,
+        cgroup,
+    };
     let process = process::start(&daemon.binary, &daemon.reaper, role).map_err(failed)?;
     let run = Rc::new(Run {
         pid: process.pid(),
         started: Instant::now(),
         stdin: pipes.is_some().then(Rc::default),
         heartbeats,
-        last_beat: Default::default(),
-        printed: Default::default(),
+        last_beat: Cell::default(),
+        printed: Cell::default(),
         throttle: Throttle::new(Instant::now()).into(),
         control,
         oom_kills_before,
     });
-    let (readers, writer) = pipes.map_or_else(Default::default, |pipes| pipes.connect(daemon, app, &run));
-    Ok(Launched { run, process, readers, writer, artefact_key: key })
+    let (readers, writer) =
+        pipes.map_or_else(Default::default, |pipes| pipes.connect(daemon, app, &run));
+    Ok(Launched {
+        run,
+        process,
+        readers,
+        writer,
+        artefact_key: key,
+    })
 }
 
 /// Our ends of an app's standard streams.
@@ -125,13 +168,29 @@ struct Pipes {
 }
 
 impl Pipes {
-    fn connect(self, daemon: &Shared, app: &Rc<App>, run: &Rc<Run>) -> (Vec<JoinHandle<()>>, Option<JoinHandle<()>>) {
+    fn connect(
+        self,
+        daemon: &Shared,
+        app: &Rc<App>,
+        run: &Rc<Run>,
+    ) -> (Vec<JoinHandle<()>>, Option<JoinHandle<()>>) {
         let read = |pipe, stream| {
-            tokio::task::spawn_local(output::read(Rc::clone(daemon), Rc::clone(app), Rc::clone(run), pipe, stream))
+            tokio::task::spawn_local(output::read(
+                Rc::clone(daemon),
+                Rc::clone(app),
+                Rc::clone(run),
+                pipe,
+                stream,
+            ))
         };
-        let readers = vec![read(self.stdout, Stream::Out), read(self.stderr, Stream::Err)];
+        let readers = vec![
+            read(self.stdout, Stream::Out),
+            read(self.stderr, Stream::Err),
+        ];
         let pipe = self.stdin;
-        let writer = run.stdin.clone().map(|stdin: Rc<Stdin>| tokio::task::spawn_local(async move { stdin.pump(pipe).await }));
+        let writer = run.stdin.clone().map(|stdin: Rc<Stdin>| {
+            tokio::task::spawn_local(async move { stdin.pump(pipe).await })
+        });
         (readers, writer)
     }
 }
@@ -139,7 +198,8 @@ impl Pipes {
 fn non_blocking(descriptor: OwnedFd) -> Result<OwnedFd, String> {
     use nix::fcntl::{FcntlArg, fcntl};
     // Our end only: the two ends of a pipe are two open files.
-    fcntl(&descriptor, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|error| format!("pipe: {error}"))?;
+    fcntl(&descriptor, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+        .map_err(|error| format!("pipe: {error}"))?;
     Ok(descriptor)
 }
 
@@ -154,7 +214,8 @@ fn data_folder(daemon: &Daemon, app: &str, uid: Option<u32>) -> Result<OwnedFd, 
     if let Some(uid) = uid {
         std::os::unix::fs::lchown(&path, Some(uid), Some(uid)).map_err(named)?;
     }
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).map_err(named)?;
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .map_err(named)?;
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     open(&path, flags, Permissions::empty()).map_err(|error| named(error.into()))
 }

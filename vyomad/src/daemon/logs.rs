@@ -38,7 +38,12 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn to_line(&self) -> LogLine {
-        LogLine { app: self.app.to_string(), time_ms: self.time_ms, stream: self.stream, text: self.text.to_string() }
+        LogLine {
+            app: self.app.to_string(),
+            time_ms: self.time_ms,
+            stream: self.stream,
+            text: self.text.to_string(),
+        }
     }
 }
 
@@ -59,7 +64,11 @@ pub(crate) struct Logs {
 impl Logs {
     pub(crate) fn new(max_apps: u32) -> Self {
         let ring_bytes = (RINGS_TOTAL / max_apps.max(1) as usize).clamp(RING_LEAST, RING_MOST);
-        Self { feed: Feed::new(), sequence: Cell::new(0), ring_bytes }
+        Self {
+            feed: Feed::new(),
+            sequence: Cell::new(0),
+            ring_bytes,
+        }
     }
 }
 
@@ -76,15 +85,32 @@ pub(crate) struct AppLog {
 impl AppLog {
     pub(crate) fn open(dir: &Path, app: &str) -> Self {
         let file = BoundedFile::open(dir.join(format!("{app}.log")), FILE_LIMIT);
-        Self { ring: RefCell::default(), bytes: Cell::new(0), evicted: Cell::new(0), file: RefCell::new(file) }
+        Self {
+            ring: RefCell::default(),
+            bytes: Cell::new(0),
+            evicted: Cell::new(0),
+            file: RefCell::new(file),
+        }
     }
 
     /// Keeps a line and hands it to followers. The error is that of the file; the line is in the ring all the same.
-    pub(crate) fn push(&self, logs: &Logs, app: &Rc<str>, stream: Stream, text: &str) -> std::io::Result<()> {
+    pub(crate) fn push(
+        &self,
+        logs: &Logs,
+        app: &Rc<str>,
+        stream: Stream,
+        text: &str,
+    ) -> std::io::Result<()> {
         let sequence = logs.sequence.get() + 1;
         logs.sequence.set(sequence);
         let time_ms = super::unix_ms();
-        let entry = Rc::new(Entry { app: Rc::clone(app), sequence, time_ms, stream, text: text.into() });
+        let entry = Rc::new(Entry {
+            app: Rc::clone(app),
+            sequence,
+            time_ms,
+            stream,
+            text: text.into(),
+        });
         logs.feed.publish(&entry);
         let json = serde_json::to_vec(&entry.to_line()).map_err(std::io::Error::other)?;
         let mut ring = self.ring.borrow_mut();
@@ -92,7 +118,9 @@ impl AppLog {
         ring.push_back(entry);
         // The newest line stays, even if it alone is longer than the ring may be.
         while ring.len() > 1 && (bytes > logs.ring_bytes || ring.len() > RING_LINES) {
-            let Some(oldest) = ring.pop_front() else { break };
+            let Some(oldest) = ring.pop_front() else {
+                break;
+            };
             bytes -= oldest.cost();
             self.evicted.set(self.evicted.get() + 1);
         }
@@ -108,14 +136,20 @@ impl AppLog {
     /// The last `count` lines.
     pub(crate) fn last(&self, count: usize) -> Vec<Rc<Entry>> {
         let ring = self.ring.borrow();
-        ring.iter().skip(ring.len().saturating_sub(count)).cloned().collect()
+        ring.iter()
+            .skip(ring.len().saturating_sub(count))
+            .cloned()
+            .collect()
     }
 
     /// Lines from before this daemon started, oldest first.
     pub(crate) fn earlier(&self) -> Vec<LogLine> {
         let bytes = self.file.borrow().earlier();
         // A line that power failure cut is no JSON any more: it is left out.
-        bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+        bytes
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect()
     }
 
     pub(crate) fn evicted(&self) -> u64 {
@@ -149,7 +183,8 @@ mod tests {
         let log = AppLog::open(dir.path(), "a");
         let app: Rc<str> = "a".into();
         for n in 0..5000 {
-            log.push(&logs, &app, Stream::Out, &format!("line {n}")).unwrap();
+            log.push(&logs, &app, Stream::Out, &format!("line {n}"))
+                .unwrap();
         }
         let bytes: usize = log.recent().iter().map(|entry| entry.cost()).sum();
         assert!(bytes <= logs.ring_bytes, "{bytes}");

@@ -14,7 +14,10 @@ use super::{epitaphs, store, supervisor};
 
 /// A refusal.
 pub(crate) fn refuse(kind: ErrorKind, message: impl Into<String>) -> ControlError {
-    ControlError { kind, message: message.into() }
+    ControlError {
+        kind,
+        message: message.into(),
+    }
 }
 
 /// The app of that name, or a refusal that lists what there is.
@@ -23,8 +26,15 @@ pub(crate) fn find(daemon: &Daemon, name: &str) -> Result<Rc<App>, ControlError>
         let apps = daemon.apps.borrow();
         // Enough to see a slip of the pen; all 200 would hide it.
         let known: Vec<&str> = apps.keys().map(|name| &**name).take(20).collect();
-        let known = if known.is_empty() { "there is none".to_string() } else { known.join(", ") };
-        refuse(ErrorKind::NoSuchApp, format!("no app {name:?}; expected one of: {known}"))
+        let known = if known.is_empty() {
+            "there is none".to_string()
+        } else {
+            known.join(", ")
+        };
+        refuse(
+            ErrorKind::NoSuchApp,
+            format!("no app {name:?}; expected one of: {known}"),
+        )
     })
 }
 
@@ -33,11 +43,16 @@ pub(crate) fn start(daemon: &Shared, name: &str) -> Result<(), ControlError> {
     let app = find(daemon, name)?;
     match app.phase() {
         Phase::Starting | Phase::Running | Phase::Stopping => {
-            return Err(refuse(ErrorKind::State, format!("{name} runs already; vyomactl restart {name} starts it anew")));
+            return Err(refuse(
+                ErrorKind::State,
+                format!("{name} runs already; vyomactl restart {name} starts it anew"),
+            ));
         }
         Phase::Backoff => {}
         Phase::Exited | Phase::Stopped | Phase::Quarantined => {
-            daemon.place_for_one_more().map_err(|why| refuse(ErrorKind::Limit, format!("can't start {name}: {why}")))?;
+            daemon
+                .place_for_one_more()
+                .map_err(|why| refuse(ErrorKind::Limit, format!("can't start {name}: {why}")))?;
         }
     }
     mark_stopped(daemon, name, false)?;
@@ -56,8 +71,13 @@ pub(crate) async fn stop(daemon: &Shared, name: &str) -> Result<(), ControlError
 /// Stops and starts an app.
 pub(crate) fn restart(daemon: &Shared, name: &str) -> Result<(), ControlError> {
     let app = find(daemon, name)?;
-    if matches!(app.phase(), Phase::Exited | Phase::Stopped | Phase::Quarantined) {
-        daemon.place_for_one_more().map_err(|why| refuse(ErrorKind::Limit, format!("can't start {name}: {why}")))?;
+    if matches!(
+        app.phase(),
+        Phase::Exited | Phase::Stopped | Phase::Quarantined
+    ) {
+        daemon
+            .place_for_one_more()
+            .map_err(|why| refuse(ErrorKind::Limit, format!("can't start {name}: {why}")))?;
     }
     mark_stopped(daemon, name, false)?;
     supervisor::send(daemon, &app, Event::Restart);
@@ -67,16 +87,22 @@ pub(crate) fn restart(daemon: &Shared, name: &str) -> Result<(), ControlError> {
 /// Stops an app and waits until its process is gone.
 pub(crate) async fn stop_and_wait(daemon: &Shared, app: &Rc<App>) {
     supervisor::send(daemon, app, Event::Stop);
-    app.until(|phase| matches!(phase, Phase::Stopped | Phase::Exited | Phase::Quarantined)).await;
+    app.until(|phase| matches!(phase, Phase::Stopped | Phase::Exited | Phase::Quarantined))
+        .await;
 }
 
 /// Stops an app and forgets it. An app of the image leaves a mark, so that it does not come back at the next boot.
-pub(crate) async fn remove(daemon: &Shared, name: &str, keep_data: bool) -> Result<(), ControlError> {
+pub(crate) async fn remove(
+    daemon: &Shared,
+    name: &str,
+    keep_data: bool,
+) -> Result<(), ControlError> {
     let app = find(daemon, name)?;
     let _busy = Installing::begin(daemon, name)?;
     stop_and_wait(daemon, &app).await;
     let dir = daemon.path("apps").join(name);
-    let device = |error: io::Error| refuse(ErrorKind::Device, format!("{}: {error}", dir.display()));
+    let device =
+        |error: io::Error| refuse(ErrorKind::Device, format!("{}: {error}", dir.display()));
     // The mark comes first: after a power failure from here on the app is removed, whatever else is left of it.
     if apps::in_image(daemon, name) {
         fs::create_dir_all(&dir).map_err(device)?;
@@ -98,7 +124,15 @@ pub(crate) async fn remove(daemon: &Shared, name: &str, keep_data: bool) -> Resu
     app.log.delete();
     epitaphs::delete(daemon, name);
     store::collect(daemon);
-    daemon.event(Some(name), "app-removed", if keep_data { "its data folder is kept" } else { "its data went with it" });
+    daemon.event(
+        Some(name),
+        "app-removed",
+        if keep_data {
+            "its data folder is kept"
+        } else {
+            "its data went with it"
+        },
+    );
     Ok(())
 }
 
@@ -114,8 +148,17 @@ pub(crate) fn reload(daemon: &Shared) -> usize {
 /// Says what an app asks for in vain and starts it, unless an operator stopped it or the platform is full.
 pub(crate) fn introduce(daemon: &Shared, app: &Rc<App>) {
     warn_unavailable(daemon, app);
-    if daemon.path("apps").join(&*app.name).join("stopped").exists() {
-        return daemon.event(Some(&app.name), "app-stopped", "an operator stopped it; vyomactl start brings it back");
+    if daemon
+        .path("apps")
+        .join(&*app.name)
+        .join("stopped")
+        .exists()
+    {
+        return daemon.event(
+            Some(&app.name),
+            "app-stopped",
+            "an operator stopped it; vyomactl start brings it back",
+        );
     }
     match daemon.place_for_one_more() {
         Ok(()) => supervisor::send(daemon, app, Event::Start),
@@ -162,10 +205,15 @@ pub(crate) struct Installing {
 impl Installing {
     pub(crate) fn begin(daemon: &Shared, name: &str) -> Result<Self, ControlError> {
         if !daemon.installing.borrow_mut().insert(name.to_string()) {
-            let message = format!("{name} is being installed or removed by someone else; try again when that is done");
+            let message = format!(
+                "{name} is being installed or removed by someone else; try again when that is done"
+            );
             return Err(refuse(ErrorKind::State, message));
         }
-        Ok(Self { daemon: Rc::clone(daemon), name: name.to_string() })
+        Ok(Self {
+            daemon: Rc::clone(daemon),
+            name: name.to_string(),
+        })
     }
 }
 

@@ -23,7 +23,13 @@ thread_local! {
 }
 
 /// Reads `pipe` to its end.
-pub(crate) async fn read(daemon: Shared, app: Rc<App>, run: Rc<Run>, pipe: pipe::Receiver, stream: Stream) {
+pub(crate) async fn read(
+    daemon: Shared,
+    app: Rc<App>,
+    run: Rc<Run>,
+    pipe: pipe::Receiver,
+    stream: Stream,
+) {
     let mut splitter = LineSplitter::new();
     let mut waiting = Vec::new();
     loop {
@@ -32,7 +38,9 @@ pub(crate) async fn read(daemon: Shared, app: Rc<App>, run: Rc<Run>, pipe: pipe:
         }
         let read = BUFFER.with_borrow_mut(|buffer| {
             let count = pipe.try_read(&mut buffer[..])?;
-            splitter.feed(&buffer[..count], |line, cut| waiting.push((line.to_string(), cut)));
+            splitter.feed(&buffer[..count], |line, cut| {
+                waiting.push((line.to_string(), cut));
+            });
             Ok::<usize, io::Error>(count)
         });
         match read {
@@ -61,9 +69,20 @@ pub(crate) async fn read(daemon: Shared, app: Rc<App>, run: Rc<Run>, pipe: pipe:
 }
 
 /// Requests are answered before the next line is looked at: answers come in the order of the questions.
-async fn handle(daemon: &Shared, app: &Rc<App>, run: &Rc<Run>, stream: Stream, line: &str, cut: bool) {
+async fn handle(
+    daemon: &Shared,
+    app: &Rc<App>,
+    run: &Rc<Run>,
+    stream: Stream,
+    line: &str,
+    cut: bool,
+) {
     if cut {
-        daemon.log(app, Stream::System, &format!("a line was longer than {MAX_LINE} bytes: its rest is dropped"));
+        daemon.log(
+            app,
+            Stream::System,
+            &format!("a line was longer than {MAX_LINE} bytes: its rest is dropped"),
+        );
     }
     if stream == Stream::Err {
         return daemon.log(app, stream, line);

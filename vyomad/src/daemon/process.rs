@@ -37,14 +37,18 @@ pub(crate) struct Binary(OwnedFd);
 
 impl Binary {
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self(open("/proc/self/exe", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?))
+        Ok(Self(open(
+            "/proc/self/exe",
+            OFlag::O_PATH | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?))
     }
 }
 
 /// What a role gets.
 pub(crate) struct Role<'a> {
     /// `app` or `admit`.
-    pub(crate) role: &'static str,
+    pub(crate) kind: &'static str,
     /// For `ps`.
     pub(crate) name: &'a str,
     /// Descriptors 0, 1 and 2.
@@ -93,7 +97,13 @@ pub(crate) fn signal_group(pid: u32, signal: Signal) {
 
 /// Starts `role`.
 pub(crate) fn start(binary: &Binary, reaper: &Reaper, role: Role<'_>) -> io::Result<Process> {
-    let Role { role, name, stdio: [stdin, stdout, stderr], descriptors, cgroup } = role;
+    let Role {
+        kind,
+        name,
+        stdio: [stdin, stdout, stderr],
+        descriptors,
+        cgroup,
+    } = role;
     // A descriptor that already has one of the role's numbers would be overwritten before it is copied.
     let mut placed = Vec::with_capacity(descriptors.len());
     for (descriptor, number) in descriptors {
@@ -101,7 +111,12 @@ pub(crate) fn start(binary: &Binary, reaper: &Reaper, role: Role<'_>) -> io::Res
     }
     let parent = std::process::id();
     let mut command = Command::new(format!("/proc/self/fd/{}", binary.0.as_raw_fd()));
-    command.arg0("vyomad").args([role, name]).env_clear().current_dir("/").process_group(0);
+    command
+        .arg0("vyomad")
+        .args([kind, name])
+        .env_clear()
+        .current_dir("/")
+        .process_group(0);
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     let in_child = move || {
         // SAFETY: this runs between fork and exec and calls only async-signal-safe functions on values that were made
@@ -112,12 +127,18 @@ pub(crate) fn start(binary: &Binary, reaper: &Reaper, role: Role<'_>) -> io::Res
             if libc::getppid() != parent.cast_signed() {
                 libc::_exit(127);
             }
-            let limit = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            let limit = libc::open(
+                c"/proc/self/oom_score_adj".as_ptr(),
+                libc::O_WRONLY | libc::O_CLOEXEC,
+            );
             if limit >= 0 {
                 libc::write(limit, OOM_SCORE.as_ptr().cast(), OOM_SCORE.len());
                 libc::close(limit);
             }
-            let mut files = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            let mut files = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
             if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut files) == 0 {
                 files.rlim_cur = files.rlim_cur.min(ROLE_FILES);
                 libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files);
@@ -140,7 +161,11 @@ pub(crate) fn start(binary: &Binary, reaper: &Reaper, role: Role<'_>) -> io::Res
     unsafe { command.pre_exec(in_child) };
     let child = command.spawn()?;
     let pid = child.id().cast_signed();
-    Ok(Process { pid, ended: false, status: reaper.register(pid) })
+    Ok(Process {
+        pid,
+        ended: false,
+        status: reaper.register(pid),
+    })
 }
 
 fn move_up(descriptor: OwnedFd) -> io::Result<OwnedFd> {
@@ -168,7 +193,10 @@ pub(crate) fn control<T: Serialize>(spec: &T) -> io::Result<(UnixStream, OwnedFd
     let json = serde_json::to_vec(spec)?;
     // One write: a manifest has at most 64 KiB and a socket buffer more than three times that.
     if ours.write(&json)? != json.len() {
-        return Err(io::Error::other(format!("a specification of {} bytes does not fit a socket's buffer", json.len())));
+        return Err(io::Error::other(format!(
+            "a specification of {} bytes does not fit a socket's buffer",
+            json.len()
+        )));
     }
     ours.shutdown(Shutdown::Write)?;
     Ok((ours, theirs.into()))
@@ -191,11 +219,19 @@ pub(crate) struct Beat {
 impl Heartbeats {
     /// The page, and a second descriptor of it for the app.
     pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
-        let page = memfd_create(c"vyoma-heartbeat", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+        let page = memfd_create(
+            c"vyoma-heartbeat",
+            MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
+        )?;
         let file = File::from(page);
         file.set_len(Heartbeat::SIZE as u64)?;
         // Neither side can pull the page away under the other.
-        fcntl(&file, FcntlArg::F_ADD_SEALS(nix::fcntl::SealFlag::F_SEAL_SHRINK | nix::fcntl::SealFlag::F_SEAL_GROW))?;
+        fcntl(
+            &file,
+            FcntlArg::F_ADD_SEALS(
+                nix::fcntl::SealFlag::F_SEAL_SHRINK | nix::fcntl::SealFlag::F_SEAL_GROW,
+            ),
+        )?;
         let theirs = file.try_clone()?.into();
         Ok((Self(file), theirs))
     }
@@ -204,9 +240,14 @@ impl Heartbeats {
         use std::os::unix::fs::FileExt;
         let number = |offset: usize| {
             let mut bytes = [0; 8];
-            self.0.read_exact_at(&mut bytes, offset as u64).map_or(0, |()| u64::from_le_bytes(bytes))
+            self.0
+                .read_exact_at(&mut bytes, offset as u64)
+                .map_or(0, |()| u64::from_le_bytes(bytes))
         };
-        Beat { calls: number(Heartbeat::CALLS), in_host: number(Heartbeat::IN_HOST) != 0 }
+        Beat {
+            calls: number(Heartbeat::CALLS),
+            in_host: number(Heartbeat::IN_HOST) != 0,
+        }
     }
 }
 
@@ -235,9 +276,17 @@ mod tests {
         let (beats, theirs) = Heartbeats::new().unwrap();
         assert_eq!(beats.read(), Beat::default());
         let file = File::from(theirs);
-        file.write_all_at(&7u64.to_le_bytes(), Heartbeat::CALLS as u64).unwrap();
-        file.write_all_at(&1u64.to_le_bytes(), Heartbeat::IN_HOST as u64).unwrap();
-        assert_eq!(beats.read(), Beat { calls: 7, in_host: true });
+        file.write_all_at(&7u64.to_le_bytes(), Heartbeat::CALLS as u64)
+            .unwrap();
+        file.write_all_at(&1u64.to_le_bytes(), Heartbeat::IN_HOST as u64)
+            .unwrap();
+        assert_eq!(
+            beats.read(),
+            Beat {
+                calls: 7,
+                in_host: true
+            }
+        );
         assert!(file.set_len(0).is_err(), "the page must not be taken away");
     }
 
@@ -245,6 +294,6 @@ mod tests {
     fn descriptors_of_a_role_never_collide_with_those_that_are_being_placed() {
         let (read, _write) = pipe().unwrap();
         assert!(move_up(read).unwrap().as_raw_fd() >= ABOVE_ROLE_FDS);
-        assert!(crate::spec::fd::DATA < ABOVE_ROLE_FDS);
+        const { assert!(crate::spec::fd::DATA < ABOVE_ROLE_FDS) };
     }
 }

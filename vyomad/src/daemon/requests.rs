@@ -32,7 +32,12 @@ pub(crate) async fn answer(daemon: &Shared, app: &Rc<App>, text: &str) -> String
     lines::reply(&payload)
 }
 
-async fn payload(daemon: &Shared, app: &Rc<App>, verb: &str, request: SupervisorRequest<'_>) -> String {
+async fn payload(
+    daemon: &Shared,
+    app: &Rc<App>,
+    verb: &str,
+    request: SupervisorRequest<'_>,
+) -> String {
     use SupervisorRequest as R;
     match request {
         R::Platform => daemon.settings.profile.name.clone(),
@@ -42,10 +47,18 @@ async fn payload(daemon: &Shared, app: &Rc<App>, verb: &str, request: Supervisor
         R::List => join(daemon, |app| Some(app.name.to_string())),
         R::MemoryInfo => {
             let kb = |key| cgroup::meminfo(key).unwrap_or(0);
-            format!("memory-info total_kb:{}|available_kb:{}", kb("MemTotal:"), kb("MemAvailable:"))
+            format!(
+                "memory-info total_kb:{}|available_kb:{}",
+                kb("MemTotal:"),
+                kb("MemAvailable:")
+            )
         }
         R::Notify { title, message } => {
-            daemon.event(Some(&app.name), "notification", &format!("{title}: {message}"));
+            daemon.event(
+                Some(&app.name),
+                "notification",
+                &format!("{title}: {message}"),
+            );
             "notified".into()
         }
         R::ClipboardSet(text) => {
@@ -60,25 +73,44 @@ async fn payload(daemon: &Shared, app: &Rc<App>, verb: &str, request: Supervisor
         }
         R::DnsResolve(host) => fetch::resolve(daemon, host).await,
         R::HttpGet(url) => fetch::get(daemon, url).await,
-        R::Ps => join(daemon, |app| Some(format!("{}:{}", app.name, word(app.phase())))),
+        R::Ps => join(daemon, |app| {
+            Some(format!("{}:{}", app.name, word(app.phase())))
+        }),
         R::PsRaw => {
             let running = join(daemon, |app| {
                 let run = app.run()?;
                 let restarts = app.machine.borrow().restarts();
-                Some(format!("{}:run:{}:{restarts}", app.name, run.started.elapsed().as_secs()))
+                Some(format!(
+                    "{}:run:{}:{restarts}",
+                    app.name,
+                    run.started.elapsed().as_secs()
+                ))
             });
             format!("ps-raw {running}")
         }
         R::Status => {
-            let running = daemon.all_apps().iter().filter(|app| app.run().is_some()).count();
+            let running = daemon
+                .all_apps()
+                .iter()
+                .filter(|app| app.run().is_some())
+                .count();
             format!("{{\"running\":{running}}}")
         }
         R::Run(manifest) => run(daemon, manifest),
         // In the background: an app that stops itself must not wait for its own end.
-        R::Kill(name) => done(operate::find(daemon, name).map(|_| stop_later(daemon, name)), &format!("killed {name}")),
+        R::Kill(name) => done(
+            operate::find(daemon, name).map(|_| stop_later(daemon, name)),
+            &format!("killed {name}"),
+        ),
         R::Restart(name) => done(operate::restart(daemon, name), &format!("restarted {name}")),
         R::Log(name) => match operate::find(daemon, name) {
-            Ok(app) => app.log.last(LOG_LINES).iter().map(|entry| &*entry.text).collect::<Vec<_>>().join("|"),
+            Ok(app) => app
+                .log
+                .last(LOG_LINES)
+                .iter()
+                .map(|entry| &*entry.text)
+                .collect::<Vec<_>>()
+                .join("|"),
             Err(error) => format!("error: {error}"),
         },
         R::Reload => format!("reloaded {}", operate::reload(daemon)),
@@ -97,7 +129,12 @@ async fn payload(daemon: &Shared, app: &Rc<App>, verb: &str, request: Supervisor
 }
 
 fn join(daemon: &Shared, item: impl Fn(&App) -> Option<String>) -> String {
-    daemon.all_apps().iter().filter_map(|app| item(app)).collect::<Vec<_>>().join("|")
+    daemon
+        .all_apps()
+        .iter()
+        .filter_map(|app| item(app))
+        .collect::<Vec<_>>()
+        .join("|")
 }
 
 fn word(phase: Phase) -> &'static str {
@@ -131,9 +168,13 @@ fn stop_later(daemon: &Shared, name: &str) {
 /// `run <manifest>`: an app that is known, by its name or by the path of its manifest. Nothing is read from a path that
 /// an app names.
 fn run(daemon: &Shared, wanted: &str) -> String {
-    let known = |app: &Rc<App>| *app.name == *wanted || app.package().manifest_path.as_os_str() == wanted;
+    let known =
+        |app: &Rc<App>| *app.name == *wanted || app.package().manifest_path.as_os_str() == wanted;
     match daemon.all_apps().into_iter().find(known) {
-        Some(app) => done(operate::start(daemon, &app.name), &format!("launched {}", app.name)),
+        Some(app) => done(
+            operate::start(daemon, &app.name),
+            &format!("launched {}", app.name),
+        ),
         None => format!("error: no app {wanted}"),
     }
 }
@@ -144,7 +185,9 @@ fn set_level(daemon: &Shared, level: &str) -> String {
         "warn" => LogLevel::Warn,
         "info" => LogLevel::Info,
         "debug" => LogLevel::Debug,
-        _ => return format!("error: found loglevel {level:?}; expected error, warn, info or debug"),
+        _ => {
+            return format!("error: found loglevel {level:?}; expected error, warn, info or debug");
+        }
     };
     daemon.console.set_level(level);
     "loglevel ok".into()

@@ -12,7 +12,11 @@ use super::state::Daemon;
 pub(crate) fn send(daemon: &Daemon, from: &Rc<App>, to: &str, payload: &str) {
     match daemon.app(to) {
         Some(target) => deliver(daemon, from, &target, payload),
-        None => warn(daemon, from, &format!("@{to}: no app of that name; the message is dropped")),
+        None => warn(
+            daemon,
+            from,
+            &format!("@{to}: no app of that name; the message is dropped"),
+        ),
     }
 }
 
@@ -30,18 +34,31 @@ pub(crate) fn reply(daemon: &Daemon, from: &Rc<App>, payload: &str) {
     let last = from.last_writer.borrow().clone();
     match last.and_then(|name| daemon.app(&name)) {
         Some(target) => deliver(daemon, from, &target, payload),
-        None => warn(daemon, from, "@reply: nobody has written to it; the message is dropped"),
+        None => warn(
+            daemon,
+            from,
+            "@reply: nobody has written to it; the message is dropped",
+        ),
     }
 }
 
 fn deliver(daemon: &Daemon, from: &Rc<App>, to: &App, payload: &str) {
     if !hand_over(from, to, payload) {
-        warn(daemon, from, &format!("@{}: it does not run or has no stdio; the message is dropped", to.name));
+        warn(
+            daemon,
+            from,
+            &format!(
+                "@{}: it does not run or has no stdio; the message is dropped",
+                to.name
+            ),
+        );
     }
 }
 
 fn hand_over(from: &Rc<App>, to: &App, payload: &str) -> bool {
-    let Some(stdin) = to.run().and_then(|run| run.stdin.clone()) else { return false };
+    let Some(stdin) = to.run().and_then(|run| run.stdin.clone()) else {
+        return false;
+    };
     stdin.push(payload);
     *to.last_writer.borrow_mut() = Some(Rc::clone(&from.name));
     true

@@ -7,7 +7,8 @@ use tokio::time::timeout;
 use vyoma_capabilities::lifecycle::{Event, Phase};
 
 use super::state::Shared;
-use super::{flush_logs, supervisor};
+use super::supervisor;
+use super::upkeep::flush_logs;
 use crate::init::clock;
 use crate::init::power::PowerAction;
 
@@ -20,22 +21,39 @@ const CONSOLE: Duration = Duration::from_secs(1);
 /// Stops everything; returns how the device is to end.
 pub(crate) async fn run(daemon: &Shared) -> PowerAction {
     let action = daemon.ending.get().unwrap_or(PowerAction::PowerOff);
-    daemon.event(None, "shutdown", &format!("{action:?}: stopping {} apps", daemon.places_taken()));
+    daemon.event(
+        None,
+        "shutdown",
+        &format!("{action:?}: stopping {} apps", daemon.places_taken()),
+    );
     let apps = daemon.all_apps();
     for app in &apps {
         supervisor::send(daemon, app, Event::Stop);
     }
     let all = async {
         for app in &apps {
-            app.until(|phase| matches!(phase, Phase::Stopped | Phase::Exited | Phase::Quarantined)).await;
+            app.until(|phase| matches!(phase, Phase::Stopped | Phase::Exited | Phase::Quarantined))
+                .await;
         }
     };
     if timeout(APPS, all).await.is_err() {
-        let left: Vec<&str> = apps.iter().filter(|app| app.run().is_some()).map(|app| &*app.name).collect();
-        daemon.event(None, "warning", &format!("did not end in time: {}", left.join(", ")));
+        let left: Vec<&str> = apps
+            .iter()
+            .filter(|app| app.run().is_some())
+            .map(|app| &*app.name)
+            .collect();
+        daemon.event(
+            None,
+            "warning",
+            &format!("did not end in time: {}", left.join(", ")),
+        );
     }
     let orphans = daemon.reaper.orphans();
-    daemon.event(None, "shutdown", &format!("apps are stopped; {orphans} orphans were reaped in this run"));
+    daemon.event(
+        None,
+        "shutdown",
+        &format!("apps are stopped; {orphans} orphans were reaped in this run"),
+    );
     flush_logs(daemon);
     let _ = clock::save(&daemon.settings.state);
     if let Some(groups) = &daemon.cgroups {

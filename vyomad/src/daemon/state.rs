@@ -129,7 +129,10 @@ impl Daemon {
     /// Apps that hold one of the platform's `max_apps` places: those that run, and those that are between two runs.
     pub(crate) fn places_taken(&self) -> usize {
         let taken = |app: &&Rc<App>| {
-            matches!(app.phase(), Phase::Starting | Phase::Running | Phase::Stopping | Phase::Backoff)
+            matches!(
+                app.phase(),
+                Phase::Starting | Phase::Running | Phase::Stopping | Phase::Backoff
+            )
         };
         self.apps.borrow().values().filter(taken).count()
     }
@@ -142,7 +145,10 @@ impl Daemon {
             return Ok(());
         }
         let most = profile.max_apps;
-        Err(format!("{taken} apps run and {} allows max_apps = {most}; stop or remove one first", profile.name))
+        Err(format!(
+            "{taken} apps run and {} allows max_apps = {most}; stop or remove one first",
+            profile.name
+        ))
     }
 
     /// Records something that happened; the console shows it if its level allows. An app's ending is a line of its log,
@@ -161,8 +167,14 @@ impl Daemon {
 
     /// Adds a line to an app's log, to followers and to the console.
     pub(crate) fn log(&self, app: &App, stream: Stream, text: &str) {
-        if app.log.push(&self.logs, &app.name, stream, text).is_err() && !app.log_file_failed.replace(true) {
-            self.event(Some(&app.name), "warning", "its log file can't be written; lines are in memory only");
+        if app.log.push(&self.logs, &app.name, stream, text).is_err()
+            && !app.log_file_failed.replace(true)
+        {
+            self.event(
+                Some(&app.name),
+                "warning",
+                "its log file can't be written; lines are in memory only",
+            );
         }
         self.unwritten.notify_one();
         self.console.line(&app.name, text);
@@ -179,5 +191,7 @@ impl Daemon {
 
 /// Milliseconds since 1970 by the system's clock.
 pub(crate) fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }

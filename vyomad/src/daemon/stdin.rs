@@ -30,7 +30,9 @@ impl Stdin {
         let mut lines = self.lines.borrow_mut();
         lines.push_back(whole.into_boxed_slice());
         while bytes > QUEUE_BYTES {
-            let Some(oldest) = lines.pop_front() else { break };
+            let Some(oldest) = lines.pop_front() else {
+                break;
+            };
             bytes -= oldest.len();
             self.dropped.set(self.dropped.get() + 1);
         }

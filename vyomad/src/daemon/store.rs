@@ -12,14 +12,29 @@ use super::state::Daemon;
 /// Opens the artefact of that key: this device's own, else one that came with the image.
 pub(crate) fn open(daemon: &Daemon, key: &str) -> Option<File> {
     let own = daemon.path("store");
-    let kept = daemon.settings.profile.runtime.cache_compiled.then_some(&own);
-    kept.into_iter().chain(&daemon.settings.image_stores).find_map(|store| File::open(store.join(key)).ok())
+    let kept = daemon
+        .settings
+        .profile
+        .runtime
+        .cache_compiled
+        .then_some(&own);
+    kept.into_iter()
+        .chain(&daemon.settings.image_stores)
+        .find_map(|store| File::open(store.join(key)).ok())
 }
 
 /// A file for an artefact that is being made; unlinked already unless it is to be kept.
 pub(crate) fn create(daemon: &Daemon) -> io::Result<(File, PathBuf)> {
-    let path = daemon.path("store").join(format!(".new-{}", daemon.next_serial()));
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    let path = daemon
+        .path("store")
+        .join(format!(".new-{}", daemon.next_serial()));
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)?;
     Ok((file, path))
 }
 
@@ -38,10 +53,16 @@ pub(crate) fn collect(daemon: &Daemon) {
     let mut keys = HashSet::new();
     for app in daemon.all_apps() {
         // Not hashed yet: then nobody can say what is needed; there will be another time.
-        let Some(sha256) = app.package().sha256.clone() else { return };
+        let Some(sha256) = app.package().sha256.clone() else {
+            return;
+        };
         keys.insert(crate::roles::engine::key(&daemon.settings.profile, &sha256));
     }
-    for entry in fs::read_dir(daemon.path("store")).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(daemon.path("store"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_key = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
         if is_key && !keys.contains(&name) {
@@ -52,7 +73,11 @@ pub(crate) fn collect(daemon: &Daemon) {
 
 /// Removes what an interrupted admission left behind; before anything runs.
 pub(crate) fn clean(state: &Path) {
-    for entry in fs::read_dir(state.join("store")).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(state.join("store"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         if entry.file_name().to_string_lossy().starts_with(".new-") {
             let _ = fs::remove_file(entry.path());
         }

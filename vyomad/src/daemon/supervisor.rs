@@ -42,12 +42,20 @@ pub(crate) fn send(daemon: &Shared, app: &Rc<App>, event: Event) {
         }
         let phase = app.phase();
         // Stopped while a process is being made ready: nobody needs it any more.
-        if phase == Phase::Stopping && app.run().is_none() && let Some(task) = app.preparing.borrow_mut().take() {
+        if phase == Phase::Stopping
+            && app.run().is_none()
+            && let Some(task) = app.preparing.borrow_mut().take()
+        {
             task.abort();
             events.push_back(Event::Ended(Ending::Stopped));
         }
         if phase == Phase::Backoff && before != phase {
-            let wait = app.machine.borrow().wake_at().unwrap_or(0).saturating_sub(daemon.now_ms());
+            let wait = app
+                .machine
+                .borrow()
+                .wake_at()
+                .unwrap_or(0)
+                .saturating_sub(daemon.now_ms());
             daemon.log(app, Stream::System, &format!("restarts in {wait} ms"));
         }
         if before != phase {
@@ -79,7 +87,8 @@ fn perform(daemon: &Shared, app: &Rc<App>, action: Action) {
             epitaphs::write(daemon, app, &ending);
         }
         Action::Quarantine => {
-            let detail = "it failed too often too quickly and stays down; vyomactl start brings it back";
+            let detail =
+                "it failed too often too quickly and stays down; vyomactl start brings it back";
             daemon.log(app, Stream::System, "quarantined");
             daemon.event(Some(&app.name), "app-quarantined", detail);
         }
@@ -100,7 +109,11 @@ fn begin(daemon: &Shared, app: &Rc<App>, launched: Result<Launched, String>) {
     match launched {
         Ok(launched) => {
             *app.run.borrow_mut() = Some(Rc::clone(&launched.run));
-            daemon.event(Some(&app.name), "app-started", &format!("process {}", launched.run.pid));
+            daemon.event(
+                Some(&app.name),
+                "app-started",
+                &format!("process {}", launched.run.pid),
+            );
             send(daemon, app, Event::Spawned);
             tokio::task::spawn_local(watch(Rc::clone(daemon), Rc::clone(app), launched));
         }
@@ -110,7 +123,13 @@ fn begin(daemon: &Shared, app: &Rc<App>, launched: Result<Launched, String>) {
 
 /// Waits for the end of a run, then tells the machine.
 async fn watch(daemon: Shared, app: Rc<App>, launched: Launched) {
-    let Launched { run, mut process, readers, writer, artefact_key } = launched;
+    let Launched {
+        run,
+        mut process,
+        readers,
+        writer,
+        artefact_key,
+    } = launched;
     let status = process.wait().await;
     read_to_end(readers).await;
     if let Some(task) = writer {
@@ -130,7 +149,8 @@ async fn watch(daemon: Shared, app: Rc<App>, launched: Launched) {
         store::discard(&daemon, &artefact_key);
     }
     if let Some(stdin) = &run.stdin {
-        app.dropped_before.set(app.dropped_before.get() + stdin.dropped());
+        app.dropped_before
+            .set(app.dropped_before.get() + stdin.dropped());
     }
     *app.run.borrow_mut() = None;
     if let Some(groups) = &daemon.cgroups {
@@ -157,8 +177,10 @@ fn ending_of(daemon: &Daemon, app: &App, run: &Run, status: Status) -> (Ending, 
     // Not blocking: what is not there yet never comes, since the process is gone. An error leaves what was read.
     let _ = (&run.control).take(REPORT_BYTES).read_to_end(&mut json);
     let report: Option<AppReport> = serde_json::from_slice(&json).ok();
-    let killed_for_memory =
-        daemon.cgroups.as_ref().is_some_and(|groups| groups.oom_kills(&app.name) > run.oom_kills_before);
+    let killed_for_memory = daemon
+        .cgroups
+        .as_ref()
+        .is_some_and(|groups| groups.oom_kills(&app.name) > run.oom_kills_before);
     match (report, status) {
         (_, Status::Signal(_)) if killed_for_memory => (Ending::OutOfMemory, Vec::new()),
         // Said before it died: killed on its way out, after the guest had ended.
@@ -167,15 +189,20 @@ fn ending_of(daemon: &Daemon, app: &App, run: &Run, status: Status) -> (Ending, 
                 Ending::Trapped(why) => Ending::Trapped(cut(&why)),
                 Ending::NotStarted(why) => Ending::NotStarted(cut(&why)),
                 // These are the daemon's to say.
-                Ending::Watchdog | Ending::Stopped | Ending::Signal(_) => Ending::NotStarted("its report makes no sense".into()),
+                Ending::Watchdog | Ending::Stopped | Ending::Signal(_) => {
+                    Ending::NotStarted("its report makes no sense".into())
+                }
                 ending => ending,
             };
             (ending, report.sandbox_notes)
         }
         (None, Status::Signal(signal)) => (Ending::Signal(signal), Vec::new()),
-        (None, Status::Code(code)) => {
-            (Ending::NotStarted(format!("its process ended with code {code} and without a report")), Vec::new())
-        }
+        (None, Status::Code(code)) => (
+            Ending::NotStarted(format!(
+                "its process ended with code {code} and without a report"
+            )),
+            Vec::new(),
+        ),
     }
 }
 
@@ -187,9 +214,17 @@ fn cut(text: &str) -> String {
 fn arm(daemon: &Shared, app: &Rc<App>) {
     let wake = {
         let machine = app.machine.borrow();
-        let watchdog = app.package().resolution.grants.watchdog_secs.filter(|_| machine.phase() == Phase::Running);
-        let look = watchdog.map(|secs| daemon.now_ms() + (u64::from(secs) * 1000 / LOOKS_PER_WATCHDOG).max(100));
-        machine.wake_at().map(|wake| look.map_or(wake, |look| look.min(wake)))
+        let watchdog = app
+            .package()
+            .resolution
+            .grants
+            .watchdog_secs
+            .filter(|_| machine.phase() == Phase::Running);
+        let look = watchdog
+            .map(|secs| daemon.now_ms() + (u64::from(secs) * 1000 / LOOKS_PER_WATCHDOG).max(100));
+        machine
+            .wake_at()
+            .map(|wake| look.map_or(wake, |look| look.min(wake)))
     };
     let task = wake.map(|wake| {
         let wait = Duration::from_millis(wake.saturating_sub(daemon.now_ms()));
@@ -204,7 +239,10 @@ fn arm(daemon: &Shared, app: &Rc<App>) {
             send(&daemon, &app, Event::Tick);
         })
     });
-    let before = std::mem::replace(&mut *app.timer.borrow_mut(), task.map(|task| task.abort_handle()));
+    let before = std::mem::replace(
+        &mut *app.timer.borrow_mut(),
+        task.map(|task| task.abort_handle()),
+    );
     if let Some(before) = before {
         before.abort();
     }

@@ -23,7 +23,10 @@ pub(crate) struct Throttle {
 
 impl Throttle {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { tokens: BURST as i64, filled: now }
+        Self {
+            tokens: BURST as i64,
+            filled: now,
+        }
     }
 
     /// Pays for what was read; says how long not to read.
@@ -34,9 +37,17 @@ impl Throttle {
             self.tokens = (self.tokens + gained as i64).min(BURST as i64);
             self.filled = now;
         }
-        let cost = if lines == 0 { bytes as u64 / DROPPED } else { bytes as u64 + LINE * lines as u64 };
+        let cost = if lines == 0 {
+            bytes as u64 / DROPPED
+        } else {
+            bytes as u64 + LINE * lines as u64
+        };
         self.tokens -= cost as i64;
-        if self.tokens >= 0 { Duration::ZERO } else { Duration::from_millis(self.tokens.unsigned_abs() * 1000 / RATE + 1) }
+        if self.tokens >= 0 {
+            Duration::ZERO
+        } else {
+            Duration::from_millis(self.tokens.unsigned_abs() * 1000 / RATE + 1)
+        }
     }
 }
 

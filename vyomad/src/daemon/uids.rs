@@ -25,13 +25,29 @@ impl Uids {
     /// been given out, which are found as owners of the data folders.
     pub(crate) fn open(state: &Path) -> (Self, Option<String>) {
         let path = state.join("uids.json");
-        let read = files::read_text(&path, FILE_LIMIT).and_then(|text| Ok(serde_json::from_str(&text)?));
+        let read =
+            files::read_text(&path, FILE_LIMIT).and_then(|text| Ok(serde_json::from_str(&text)?));
         match read {
             Ok(table) => (Self { path, table }, None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (Self { path, table: BTreeMap::new() }, None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (
+                Self {
+                    path,
+                    table: BTreeMap::new(),
+                },
+                None,
+            ),
             Err(error) => {
-                let note = format!("{}: {error}; uids are taken from the owners of the data folders", path.display());
-                (Self { path, table: owners(&state.join("data")) }, Some(note))
+                let note = format!(
+                    "{}: {error}; uids are taken from the owners of the data folders",
+                    path.display()
+                );
+                (
+                    Self {
+                        path,
+                        table: owners(&state.join("data")),
+                    },
+                    Some(note),
+                )
             }
         }
     }
@@ -41,12 +57,21 @@ impl Uids {
         if let Some(uid) = self.table.get(app) {
             return Ok(*uid);
         }
-        let uid = self.table.values().max().map_or(FIRST, |highest| highest + 1);
+        let uid = self
+            .table
+            .values()
+            .max()
+            .map_or(FIRST, |highest| highest + 1);
         self.table.insert(app.to_string(), uid);
-        let written = serde_json::to_vec(&self.table).map_err(io::Error::other).and_then(|json| files::replace(&self.path, &json));
+        let written = serde_json::to_vec(&self.table)
+            .map_err(io::Error::other)
+            .and_then(|json| files::replace(&self.path, &json));
         if let Err(error) = written {
             self.table.remove(app);
-            return Err(io::Error::new(error.kind(), format!("{}: {error}", self.path.display())));
+            return Err(io::Error::new(
+                error.kind(),
+                format!("{}: {error}", self.path.display()),
+            ));
         }
         Ok(uid)
     }
@@ -55,8 +80,16 @@ impl Uids {
 fn owners(data: &Path) -> BTreeMap<String, u32> {
     use std::os::unix::fs::MetadataExt;
     let entries = std::fs::read_dir(data).into_iter().flatten().flatten();
-    let owner = |entry: std::fs::DirEntry| Some((entry.file_name().into_string().ok()?, entry.metadata().ok()?.uid()));
-    entries.filter_map(owner).filter(|(_, uid)| *uid >= FIRST).collect()
+    let owner = |entry: std::fs::DirEntry| {
+        Some((
+            entry.file_name().into_string().ok()?,
+            entry.metadata().ok()?.uid(),
+        ))
+    };
+    entries
+        .filter_map(owner)
+        .filter(|(_, uid)| *uid >= FIRST)
+        .collect()
 }
 
 #[cfg(test)]

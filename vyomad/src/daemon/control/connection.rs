@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use vyoma_capabilities::control::{
-    ControlError, ErrorKind, FRAME_HEADER, FrameKind, PROTOCOL, Request, Response, decode_header, encode_header,
+    ControlError, ErrorKind, FRAME_HEADER, FrameKind, MAX_FRAME_BODY, PROTOCOL, Request, Response,
+    decode_header, encode_header,
 };
 
 use super::{status, stream};
@@ -56,11 +57,28 @@ async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Cl
     loop {
         let request = connection.request().await?;
         let response = match request {
-            Request::Hello { .. } => return Err(Closed::Refused(refuse(ErrorKind::Protocol, "found a second Hello; expected a request"))),
+            Request::Hello { .. } => {
+                return Err(Closed::Refused(refuse(
+                    ErrorKind::Protocol,
+                    "found a second Hello; expected a request",
+                )));
+            }
             Request::Ps => Response::Apps(status::apps(daemon).await),
-            Request::Info => Response::Info(status::device(daemon).await),
-            Request::Logs { app, follow, since_ms, previous, tail } => {
-                let wanted = stream::Wanted { app, follow, since_ms, previous, tail };
+            Request::Info => Response::Info(status::device(daemon)),
+            Request::Logs {
+                app,
+                follow,
+                since_ms,
+                previous,
+                tail,
+            } => {
+                let wanted = stream::Wanted {
+                    app,
+                    follow,
+                    since_ms,
+                    previous,
+                    tail,
+                };
                 match stream::logs(daemon, connection, wanted).await? {
                     Ok(()) => Response::Done,
                     Err(error) => Response::Error(error),
@@ -70,13 +88,21 @@ async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Cl
                 stream::events(daemon, connection, follow).await?;
                 Response::Done
             }
-            Request::Install { manifest, component_size, sha256 } => {
-                match install::install(daemon, connection, &manifest, component_size, &sha256).await? {
+            Request::Install {
+                manifest,
+                component_size,
+                sha256,
+            } => {
+                match install::install(daemon, connection, &manifest, component_size, &sha256)
+                    .await?
+                {
                     Ok(installed) => installed,
                     Err(error) => Response::Error(error),
                 }
             }
-            Request::Remove { app, keep_data } => done(operate::remove(daemon, &app, keep_data).await),
+            Request::Remove { app, keep_data } => {
+                done(operate::remove(daemon, &app, keep_data).await)
+            }
             Request::Start { app } => done(operate::start(daemon, &app)),
             Request::Stop { app } => done(operate::stop(daemon, &app).await),
             Request::Restart { app } => done(operate::restart(daemon, &app)),
@@ -106,23 +132,39 @@ impl Connection {
             Request::Hello { protocol } if protocol == PROTOCOL => {
                 let platform = daemon.settings.profile.name.clone();
                 let version = env!("CARGO_PKG_VERSION").to_string();
-                self.send(&Response::Hello { protocol: PROTOCOL, version, platform }).await
+                self.send(&Response::Hello {
+                    protocol: PROTOCOL,
+                    version,
+                    platform,
+                })
+                .await
             }
             Request::Hello { protocol } => {
-                let message = format!("protocol: found {protocol}; expected {PROTOCOL}; use the vyomactl that belongs to this device");
+                let message = format!(
+                    "protocol: found {protocol}; expected {PROTOCOL}; use the vyomactl that belongs to this device"
+                );
                 Err(Closed::Refused(refuse(ErrorKind::Protocol, message)))
             }
-            _ => Err(Closed::Refused(refuse(ErrorKind::Protocol, "found a request; expected Hello first"))),
+            _ => Err(Closed::Refused(refuse(
+                ErrorKind::Protocol,
+                "found a request; expected Hello first",
+            ))),
         }
     }
 
     async fn request(&mut self) -> Result<Request, Closed> {
         let (kind, body) = self.frame().await?;
         if kind != FrameKind::Json {
-            return Err(Closed::Refused(refuse(ErrorKind::Protocol, "found a frame of bytes; expected a JSON request")));
+            return Err(Closed::Refused(refuse(
+                ErrorKind::Protocol,
+                "found a frame of bytes; expected a JSON request",
+            )));
         }
         serde_json::from_slice(&body).map_err(|error| {
-            Closed::Refused(refuse(ErrorKind::Protocol, format!("a request that makes no sense: {error}")))
+            Closed::Refused(refuse(
+                ErrorKind::Protocol,
+                format!("a request that makes no sense: {error}"),
+            ))
         })
     }
 
@@ -137,48 +179,66 @@ impl Connection {
     pub(crate) async fn upload(&mut self) -> Result<Vec<u8>, Closed> {
         let mut header = [0; FRAME_HEADER];
         let first = timeout(FRAME_TIME, self.stream.read_exact(&mut header[..1])).await;
-        let stalled = || refuse(ErrorKind::Protocol, format!("the upload stalled for {} s", FRAME_TIME.as_secs()));
+        let stalled = || {
+            refuse(
+                ErrorKind::Protocol,
+                format!("the upload stalled for {} s", FRAME_TIME.as_secs()),
+            )
+        };
         first.map_err(|_| Closed::Refused(stalled()))??;
         match self.rest(header).await? {
             (FrameKind::Bytes, body) => Ok(body),
-            (FrameKind::Json, _) => Err(Closed::Refused(refuse(ErrorKind::Protocol, "found a message; expected the component's bytes"))),
+            (FrameKind::Json, _) => Err(Closed::Refused(refuse(
+                ErrorKind::Protocol,
+                "found a message; expected the component's bytes",
+            ))),
         }
     }
 
-    async fn rest(&mut self, mut header: [u8; FRAME_HEADER]) -> Result<(FrameKind, Vec<u8>), Closed> {
+    async fn rest(
+        &mut self,
+        mut header: [u8; FRAME_HEADER],
+    ) -> Result<(FrameKind, Vec<u8>), Closed> {
         let reading = async {
             self.stream.read_exact(&mut header[1..]).await?;
             let (kind, length) = decode_header(header).map_err(Closed::Refused)?;
             // Grows with what arrives, not with what was announced.
             let mut body = Vec::new();
-            (&mut self.stream).take(length as u64).read_to_end(&mut body).await?;
-            if body.len() == length { Ok((kind, body)) } else { Err(Closed::Gone) }
-        };
-        match timeout(FRAME_TIME, reading).await {
-            Ok(frame) => frame,
-            Err(_) => {
-                let message = format!("a frame did not arrive within {} s", FRAME_TIME.as_secs());
-                Err(Closed::Refused(refuse(ErrorKind::Protocol, message)))
+            (&mut self.stream)
+                .take(length as u64)
+                .read_to_end(&mut body)
+                .await?;
+            if body.len() == length {
+                Ok((kind, body))
+            } else {
+                Err(Closed::Gone)
             }
-        }
+        };
+        timeout(FRAME_TIME, reading).await.unwrap_or_else(|_| {
+            let message = format!("a frame did not arrive within {} s", FRAME_TIME.as_secs());
+            Err(Closed::Refused(refuse(ErrorKind::Protocol, message)))
+        })
     }
 
     /// Sends a message; a client that does not take it in time is dropped.
     pub(crate) async fn send(&mut self, response: &Response) -> Result<(), Closed> {
         let mut json = serde_json::to_vec(response).map_err(io::Error::other)?;
-        let header = match encode_header(FrameKind::Json, json.len()) {
-            Some(header) => header,
-            None => {
-                let error = refuse(ErrorKind::Limit, format!("the answer has {} bytes, more than a frame holds", json.len()));
-                json = serde_json::to_vec(&Response::Error(error)).map_err(io::Error::other)?;
-                encode_header(FrameKind::Json, json.len()).ok_or(Closed::Gone)?
-            }
-        };
+        if json.len() > MAX_FRAME_BODY {
+            let message = format!(
+                "the answer has {} bytes, more than a frame holds",
+                json.len()
+            );
+            let error = Response::Error(refuse(ErrorKind::Limit, message));
+            json = serde_json::to_vec(&error).map_err(io::Error::other)?;
+        }
+        let header = encode_header(FrameKind::Json, json.len()).ok_or(Closed::Gone)?;
         let writing = async {
             self.stream.write_all(&header).await?;
             self.stream.write_all(&json).await
         };
-        timeout(FRAME_TIME, writing).await.map_err(|_| Closed::Gone)??;
+        timeout(FRAME_TIME, writing)
+            .await
+            .map_err(|_| Closed::Gone)??;
         Ok(())
     }
 
@@ -187,7 +247,14 @@ impl Connection {
     async fn hang_up(&mut self) -> Result<(), Closed> {
         self.stream.shutdown().await?;
         let mut rest = [0; 1024];
-        let forget = async { while self.stream.read(&mut rest).await.is_ok_and(|count| count > 0) {} };
+        let forget = async {
+            while self
+                .stream
+                .read(&mut rest)
+                .await
+                .is_ok_and(|count| count > 0)
+            {}
+        };
         // One that goes on sending has had its time.
         let _ = timeout(FRAME_TIME, forget).await;
         Ok(())

@@ -36,7 +36,9 @@ pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
 pub(crate) async fn serve(daemon: Shared, listener: UnixListener) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let daemon = Rc::clone(&daemon);

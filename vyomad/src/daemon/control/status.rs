@@ -16,8 +16,14 @@ pub(crate) async fn apps(daemon: &Shared) -> Vec<AppStatus> {
     for app in daemon.all_apps() {
         let package = app.package();
         let run = app.run();
-        let beat = run.as_ref().map(|run| run.heartbeats.read()).unwrap_or_default();
-        let dropped = run.as_ref().and_then(|run| Some(run.stdin.as_ref()?.dropped())).unwrap_or(0);
+        let beat = run
+            .as_ref()
+            .map(|run| run.heartbeats.read())
+            .unwrap_or_default();
+        let dropped = run
+            .as_ref()
+            .and_then(|run| Some(run.stdin.as_ref()?.dropped()))
+            .unwrap_or(0);
         all.push(AppStatus {
             name: app.name.to_string(),
             version: package.manifest.app.version.clone(),
@@ -26,12 +32,19 @@ pub(crate) async fn apps(daemon: &Shared) -> Vec<AppStatus> {
             last_ending: app.last_ending(),
             restarts: app.machine.borrow().restarts(),
             pid: run.as_ref().map(|run| run.pid),
-            uptime_ms: run.as_ref().map(|run| run.started.elapsed().as_millis() as u64),
+            uptime_ms: run
+                .as_ref()
+                .map(|run| run.started.elapsed().as_millis() as u64),
             pss_kb: run.as_ref().and_then(|run| pss_kb(&run.pid.to_string())),
             cpu_ms: run.as_ref().and_then(|run| cpu_ms(run.pid)),
             host_calls: beat.calls,
             dropped_lines: app.log.evicted() + app.dropped_before.get() + dropped,
-            unavailable: package.resolution.warnings.iter().map(|warning| warning.capability.to_string()).collect(),
+            unavailable: package
+                .resolution
+                .warnings
+                .iter()
+                .map(|warning| warning.capability.to_string())
+                .collect(),
         });
         // Reading the memory of 200 processes takes a while; others may go in between.
         tokio::task::yield_now().await;
@@ -40,12 +53,21 @@ pub(crate) async fn apps(daemon: &Shared) -> Vec<AppStatus> {
 }
 
 /// The device.
-pub(crate) async fn device(daemon: &Daemon) -> DeviceInfo {
+pub(crate) fn device(daemon: &Daemon) -> DeviceInfo {
     let settings = &daemon.settings;
-    let running = daemon.all_apps().iter().filter(|app| app.run().is_some()).count();
+    let running = daemon
+        .all_apps()
+        .iter()
+        .filter(|app| app.run().is_some())
+        .count();
     let (hostname, kernel) = nix::sys::utsname::uname().map_or_else(
         |_| Default::default(),
-        |names| (names.nodename().to_string_lossy().into_owned(), names.release().to_string_lossy().into_owned()),
+        |names| {
+            (
+                names.nodename().to_string_lossy().into_owned(),
+                names.release().to_string_lossy().into_owned(),
+            )
+        },
     );
     DeviceInfo {
         platform: settings.profile.name.clone(),
@@ -72,7 +94,13 @@ pub(crate) async fn device(daemon: &Daemon) -> DeviceInfo {
 /// Proportional set size, from `smaps_rollup`.
 fn pss_kb(process: &str) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("Pss:")?.split_whitespace().next()?.parse().ok())
+    text.lines().find_map(|line| {
+        line.strip_prefix("Pss:")?
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    })
 }
 
 /// Processor time, from `stat`: fields 14 and 15 of proc(5), counted after the name, which may hold anything.
@@ -102,6 +130,12 @@ fn addresses() -> Vec<String> {
 }
 
 fn ip(address: &nix::sys::socket::SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+    let v4 = address
+        .as_sockaddr_in()
+        .map(|address| IpAddr::V4(address.ip()));
+    v4.or_else(|| {
+        address
+            .as_sockaddr_in6()
+            .map(|address| IpAddr::V6(address.ip()))
+    })
 }

@@ -31,13 +31,18 @@ pub(crate) async fn logs(
         },
         None => daemon.all_apps(),
     };
-    let from = wanted.since_ms.map_or(0, |since| unix_ms().saturating_sub(since));
+    let from = wanted
+        .since_ms
+        .map_or(0, |since| unix_ms().saturating_sub(since));
     let tail = wanted.tail.map_or(usize::MAX, |tail| tail as usize);
     if wanted.previous {
         // App by app: all files at once would be the memory of a small device.
         for app in apps {
             let lines = app.log.earlier();
-            let lines: Vec<LogLine> = lines.into_iter().filter(|line| line.time_ms >= from).collect();
+            let lines: Vec<LogLine> = lines
+                .into_iter()
+                .filter(|line| line.time_ms >= from)
+                .collect();
             let skip = lines.len().saturating_sub(tail);
             for line in lines.into_iter().skip(skip) {
                 connection.send(&Response::LogLine(line)).await?;
@@ -47,21 +52,29 @@ pub(crate) async fn logs(
     }
     // In one turn of the loop, so that no line is missed or said twice.
     let follower = wanted.follow.then(|| daemon.logs.feed.follow());
-    let mut lines: Vec<_> = apps.iter().flat_map(|app| app.log.recent()).filter(|line| line.time_ms >= from).collect();
+    let mut lines: Vec<_> = apps
+        .iter()
+        .flat_map(|app| app.log.recent())
+        .filter(|line| line.time_ms >= from)
+        .collect();
     drop(apps);
     lines.sort_by_key(|line| line.sequence);
     let skip = lines.len().saturating_sub(tail);
     for line in lines.drain(..).skip(skip) {
         connection.send(&Response::LogLine(line.to_line())).await?;
     }
-    let Some(follower) = follower else { return Ok(Ok(())) };
+    let Some(follower) = follower else {
+        return Ok(Ok(()));
+    };
     loop {
         let next = tokio::select! {
             next = follower.next() => next,
             () = connection.client_stirs() => return Err(Closed::Gone),
         };
         let line = match next {
-            Next::Item(line) if wanted.app.as_deref().is_none_or(|app| app == &*line.app) => line.to_line(),
+            Next::Item(line) if wanted.app.as_deref().is_none_or(|app| app == &*line.app) => {
+                line.to_line()
+            }
             Next::Item(_) => continue,
             Next::Dropped(count) => LogLine {
                 app: wanted.app.clone().unwrap_or_else(|| "vyomad".into()),
@@ -75,12 +88,20 @@ pub(crate) async fn logs(
 }
 
 /// Sends events.
-pub(crate) async fn events(daemon: &Shared, connection: &mut Connection, follow: bool) -> Result<(), Closed> {
+pub(crate) async fn events(
+    daemon: &Shared,
+    connection: &mut Connection,
+    follow: bool,
+) -> Result<(), Closed> {
     let follower = follow.then(|| daemon.events.feed.follow());
     for event in daemon.events.recent() {
-        connection.send(&Response::Event(DeviceEvent::clone(&event))).await?;
+        connection
+            .send(&Response::Event(DeviceEvent::clone(&event)))
+            .await?;
     }
-    let Some(follower) = follower else { return Ok(()) };
+    let Some(follower) = follower else {
+        return Ok(());
+    };
     loop {
         let next = tokio::select! {
             next = follower.next() => next,
@@ -92,7 +113,9 @@ pub(crate) async fn events(daemon: &Shared, connection: &mut Connection, follow:
                 time_ms: unix_ms(),
                 app: None,
                 kind: "warning".into(),
-                detail: format!("{count} events are missing here: this reader was too slow for them"),
+                detail: format!(
+                    "{count} events are missing here: this reader was too slow for them"
+                ),
             },
         };
         connection.send(&Response::Event(event)).await?;
