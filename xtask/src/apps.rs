@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
+use vyoma_capabilities::manifest;
 
 use crate::context::{Context, call, say, sha256, write_atomically};
 
@@ -21,18 +22,6 @@ pub(crate) struct App {
     pub(crate) wasm: String,
     /// Lower-case hex SHA-256 of the component: the app's identity.
     pub(crate) sha256: String,
-}
-
-/// The two keys of a manifest that matter here. (`vyomad` checks the whole of it.)
-#[derive(serde::Deserialize)]
-struct ManifestFile {
-    app: ManifestApp,
-}
-
-#[derive(serde::Deserialize)]
-struct ManifestApp {
-    name: String,
-    wasm: String,
 }
 
 /// Builds the workspace `apps/` and stages everything in it: (apps, the guests that misbehave for tests).
@@ -163,40 +152,13 @@ fn describe(dir: &Path) -> anyhow::Result<App> {
     })
 }
 
-fn manifest(dir: &Path) -> anyhow::Result<(String, ManifestApp)> {
+/// The manifest's text and its `[app]`, checked as a device checks it: no name or path in it leaves its folder.
+fn manifest(dir: &Path) -> anyhow::Result<(String, manifest::App)> {
     let path = dir.join("vyoma.toml");
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    let parsed: ManifestFile =
-        toml::from_str(&text).with_context(|| format!("{} is not a manifest", path.display()))?;
-    let app = parsed.app;
-    // Both become paths below; vyomad's own check comes too late for that.
-    if app.name.is_empty()
-        || !app
-            .name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-    {
-        bail!(
-            "{}: app.name: found {:?}; expected a-z, 0-9 and -",
-            path.display(),
-            app.name
-        );
-    }
-    if app.wasm.is_empty()
-        || app.wasm.starts_with('/')
-        || app
-            .wasm
-            .split('/')
-            .any(|part| matches!(part, "." | ".." | ""))
-    {
-        bail!(
-            "{}: app.wasm: found {:?}; expected a path inside the app's folder",
-            path.display(),
-            app.wasm
-        );
-    }
-    Ok((text, app))
+    let parsed = manifest::parse(&path.to_string_lossy(), &text)?;
+    Ok((text, parsed.app))
 }
 
 /// Two apps of one name can't both be on a device.

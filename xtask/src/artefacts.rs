@@ -13,18 +13,36 @@ use crate::platforms::{Arch, Target};
 
 /// Builds a program of the workspace as a static release binary for `arch` and returns its path.
 pub(crate) fn program(context: &Context, package: &str, arch: Arch) -> anyhow::Result<PathBuf> {
+    build(context, package, arch, &[])
+}
+
+/// `vyomad` with the sandbox probe, beside the one without it: cargo itself keeps only what was built last.
+pub(crate) fn probe(context: &Context, arch: Arch) -> anyhow::Result<PathBuf> {
+    let built = build(context, "vyomad", arch, &["--features", "probe"])?;
+    let kept = context.out.join(format!("vyomad-probe-{}", arch.name()));
+    std::fs::create_dir_all(&context.out)?;
+    std::fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
+    Ok(kept)
+}
+
+fn build(context: &Context, package: &str, arch: Arch, more: &[&str]) -> anyhow::Result<PathBuf> {
     say(format_args!("building {package} for {}", arch.name()));
     let target = arch.rust_target();
-    call(context.cargo().args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--release",
-        "--package",
-        package,
-        "--target",
-        target,
-    ]))?;
+    call(
+        context
+            .cargo()
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--release",
+                "--package",
+                package,
+                "--target",
+                target,
+            ])
+            .args(more),
+    )?;
     let file = context.target.join(target).join("release").join(package);
     ensure!(file.is_file(), "cargo built no {}", file.display());
     Ok(file)

@@ -177,7 +177,13 @@ fn hosted(context: &Context, starts: usize) -> anyhow::Result<Vec<Figure>> {
         "measuring {starts} starts of hello, each beside one of the baseline"
     ));
     let mut logs = daemon.connect()?;
-    logs.send(&Request::Logs { app: Some("hello".into()), follow: true, since_ms: None, previous: false, tail: Some(0) })?;
+    logs.send(&Request::Logs {
+        app: Some("hello".into()),
+        follow: true,
+        since_ms: None,
+        previous: false,
+        tail: Some(0),
+    })?;
     // A stream has no first answer that would say that it has begun.
     std::thread::sleep(Duration::from_millis(500));
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());

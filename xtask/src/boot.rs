@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 use regex_lite::Regex;
 use serde::Serialize;
+use vyoma_capabilities::manifest::is_app_name;
 
 use crate::Which;
 use crate::context::{Context, say, shown, write_atomically};
@@ -422,18 +423,12 @@ fn kernel_time(text: &str) -> Option<f64> {
         .then(|| stamp.trim().parse().ok())?
 }
 
-/// vyomad shows what apps print as `[NAME] text`, and its own lines as `vyomad: text`.
+/// vyomad shows what apps print as `[NAME] text`; what it has to say about an app itself starts with `warning: `.
 fn is_app_line(text: &str) -> bool {
-    let name = text
+    let line = text
         .strip_prefix('[')
-        .and_then(|rest| rest.split_once("] "))
-        .map(|(name, _)| name);
-    name.is_some_and(|name| {
-        name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-    })
+        .and_then(|rest| rest.split_once("] "));
+    line.is_some_and(|(name, said)| is_app_name(name) && !said.starts_with("warning: "))
 }
 
 fn summarise(target: &Target, report: &Report, until: &[Regex]) {
@@ -480,6 +475,9 @@ mod tests {
         assert!(is_app_line("[hello] Hello from Vyoma!"));
         assert!(!is_app_line("[    1.234567] Run /init as init process"));
         assert!(!is_app_line("vyomad: started"));
+        assert!(!is_app_line(
+            "[hello] warning: hello declares display, which server-headless does not have"
+        ));
     }
 
     #[test]

@@ -46,6 +46,20 @@ pub(crate) struct WhichApps {
     /// Put this static program into the image as /init, and nothing else: for finding out whether a fault is vyomad's.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dirs", "no_apps"])]
     pub(crate) init: Option<PathBuf>,
+    /// Add a file (static program or data) under this path, for tests.
+    #[arg(long, value_name = "PATH=FILE", value_parser = path_and_file)]
+    pub(crate) add: Vec<(String, PathBuf)>,
+    /// Use a vyomad with the sandbox probe (vyomad/src/roles/probe.rs), for tests: an app with VYOMA_PROBE=1 in its
+    /// environment tries to get out.
+    #[arg(long)]
+    pub(crate) probe: bool,
+}
+
+fn path_and_file(text: &str) -> Result<(String, PathBuf), String> {
+    text.split_once('=')
+        .map(|(path, file)| (path.trim_start_matches('/').to_owned(), file.into()))
+        .filter(|(path, _)| !path.is_empty())
+        .ok_or_else(|| format!("found {text:?}; expected PATH=FILE, such as /bridge=target/bridge"))
 }
 
 impl WhichApps {
@@ -55,6 +69,8 @@ impl WhichApps {
             no_apps: dirs.is_empty(),
             dirs,
             init: None,
+            add: Vec::new(),
+            probe: false,
         }
     }
 
@@ -64,6 +80,8 @@ impl WhichApps {
             dirs: Vec::new(),
             no_apps: false,
             init: Some(file),
+            add: Vec::new(),
+            probe: false,
         }
     }
 }
@@ -163,6 +181,9 @@ pub(crate) fn build(
         }
         None => fill(context, target, which, &mut tree)?,
     };
+    for (path, from) in &which.add {
+        tree.add(path, file(from, true)?);
+    }
     let kernel = kernel::ensure(context, target.arch)?;
     let (packed, unpacked) = tree.pack()?;
     let contents = archive::list(&packed)?;
@@ -172,7 +193,7 @@ pub(crate) fn build(
     for app in &apps {
         let _ = writeln!(name, "{} {}", app.name, app.dir.display());
     }
-    let _ = writeln!(name, "{:?}", which.init);
+    let _ = writeln!(name, "{:?} {:?} {}", which.init, which.add, which.probe);
     let dir = context
         .out
         .join("images")
@@ -207,11 +228,17 @@ fn fill(
             .collect::<anyhow::Result<_>>()?
     };
     apps::check_names(&apps)?;
+    // The machine code is made by the vyomad that ships: it is the same.
+    let probe = if which.probe {
+        Some(artefacts::probe(context, target.arch)?)
+    } else {
+        None
+    };
     let vyomad = artefacts::program(context, "vyomad", target.arch)?;
     for dir in MOUNT_POINTS.iter().chain(&["apps", "store"]) {
         tree.dir(dir);
     }
-    tree.add("init", file(&vyomad, true)?);
+    tree.add("init", file(probe.as_ref().unwrap_or(&vyomad), true)?);
     let profile = target.profile.clone().into_bytes();
     tree.add(
         "etc/vyoma/profile.toml",

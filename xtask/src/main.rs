@@ -25,6 +25,7 @@ mod platforms;
 mod qemu;
 mod run;
 mod setup;
+mod spec;
 mod test;
 
 use std::path::PathBuf;

@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use vyoma_capabilities::profile::PLATFORMS;
+use vyoma_capabilities::profile::{self, Engine, PLATFORMS, Profile};
 
 use crate::context::Context;
+
+/// The guide: servers are "ARM64 / x86-64"; the other platforms are one architecture each.
+const TWO_ARCHITECTURES: &str = "server-headless";
 
 /// Architectures that this version makes images for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
@@ -83,36 +86,31 @@ impl std::fmt::Display for NoSuchTarget {
 
 impl std::error::Error for NoSuchTarget {}
 
-/// One profile file, in the parts that matter here. (`vyomad` checks the whole of it.)
-#[derive(serde::Deserialize)]
-struct ProfileFile {
-    profile: ProfileHead,
-    resources: Resources,
-}
-
-#[derive(serde::Deserialize)]
-struct ProfileHead {
-    arch: String,
-    runtime: String,
-}
-
-#[derive(serde::Deserialize)]
-struct Resources {
-    ram_mb: Option<u64>,
-    #[serde(default)]
-    network: bool,
-}
-
-fn read(context: &Context, platform: &str) -> anyhow::Result<(String, ProfileFile)> {
+fn read(context: &Context, platform: &str) -> anyhow::Result<(String, Profile)> {
     let path = context
         .root
         .join("profiles")
         .join(format!("{platform}.toml"));
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    let parsed =
-        toml::from_str(&text).with_context(|| format!("{} is not a profile", path.display()))?;
-    Ok((text, parsed))
+    let profile = profile::parse(&path.to_string_lossy(), &text)?;
+    Ok((text, profile))
+}
+
+fn own_arch(profile: &Profile) -> Option<Arch> {
+    match profile.arch {
+        profile::Arch::X86_64 => Some(Arch::X86_64),
+        profile::Arch::Aarch64 => Some(Arch::Aarch64),
+        profile::Arch::CortexM4 => None,
+    }
+}
+
+fn engine_name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Wasmtime => "wasmtime",
+        Engine::Wamr => "wamr",
+        Engine::Wasm3 => "wasm3",
+    }
 }
 
 /// The target that was asked for, or [`NoSuchTarget`] with the list of platforms.
@@ -128,23 +126,19 @@ pub(crate) fn select(
         return Err(NoSuchTarget(format!("{found}; expected one of:\n{}", list(context)?)).into());
     };
     let (text, profile) = read(context, platform)?;
-    if profile.profile.runtime != "wasmtime" {
-        return Err(NoSuchTarget(format!(
-            "{platform} needs the engine {}, which is not in this version; bootable platforms are:\n{}",
-            profile.profile.runtime,
-            list(context)?
-        ))
-        .into());
-    }
-    let own = Arch::from_str(&profile.profile.arch, false).map_err(|_| {
-        NoSuchTarget(format!(
-            "{platform}: no machine for architecture {}",
-            profile.profile.arch
-        ))
-    })?;
+    let own = match (profile.engine, own_arch(&profile)) {
+        (Engine::Wasmtime, Some(own)) => own,
+        (engine, _) => {
+            return Err(NoSuchTarget(format!(
+                "{platform} needs the engine {}, which is not in this version; the platforms are:\n{}",
+                engine_name(engine),
+                list(context)?
+            ))
+            .into());
+        }
+    };
     let arch = arch.unwrap_or(own);
-    // The guide: servers are "ARM64 / x86-64"; the other platforms are one architecture each.
-    if arch != own && platform != "server-headless" {
+    if arch != own && platform != TWO_ARCHITECTURES {
         return Err(NoSuchTarget(format!(
             "{platform} is {}; only server-headless also runs on another architecture",
             own.name()
@@ -155,8 +149,8 @@ pub(crate) fn select(
         platform,
         arch,
         profile: text,
-        ram_mb: profile.resources.ram_mb.unwrap_or(0),
-        network: profile.resources.network,
+        ram_mb: profile.ram_kb / 1024,
+        network: profile.network,
     })
 }
 
@@ -165,14 +159,17 @@ fn list(context: &Context) -> anyhow::Result<String> {
     let mut text = String::new();
     for platform in PLATFORMS {
         let (_, profile) = read(context, platform)?;
-        let arch = if platform == "server-headless" {
-            "aarch64, x86_64"
-        } else {
-            &profile.profile.arch
+        let arch = match own_arch(&profile) {
+            Some(_) if platform == TWO_ARCHITECTURES => "aarch64, x86_64",
+            Some(arch) => arch.name(),
+            None => "arm-cortex-m4",
         };
-        let note = match profile.profile.runtime.as_str() {
-            "wasmtime" => String::new(),
-            engine => format!("   (not yet bootable: its engine {engine} is not in this version)"),
+        let note = match profile.engine {
+            Engine::Wasmtime => String::new(),
+            other => format!(
+                "   (not yet bootable: its engine {} is not in this version)",
+                engine_name(other)
+            ),
         };
         writeln!(text, "  {platform:<16} {arch}{note}")?;
     }

@@ -12,7 +12,7 @@ use clap::Args;
 use crate::context::{Context, call, say, write_atomically};
 use crate::platforms::Arch;
 use crate::setup::{self, Need};
-use crate::{apps, artefacts, deny, kernel};
+use crate::{apps, artefacts, deny, kernel, spec};
 
 /// `cargo xtask test`
 #[derive(Args)]
@@ -53,12 +53,15 @@ enum Kind {
 
 type Step = fn(&Context, &Options) -> anyhow::Result<Tally>;
 
-const STAGES: [(&str, Kind, Step); 13] = [
+const STAGES: [(&str, Kind, Step); 14] = [
     ("set-up", Kind::Ground, |context, _| {
         setup::ensure(context, Need::Everything).map(none)
     }),
     ("formatting", Kind::Check, |context, _| {
         formatting(context).map(none)
+    }),
+    ("specification", Kind::Check, |context, _| {
+        spec::check(context).map(none)
     }),
     ("licences, sources, bans", Kind::Check, |context, _| {
         deny::check(context).map(none)

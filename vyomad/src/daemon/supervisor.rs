@@ -109,10 +109,13 @@ fn begin(daemon: &Shared, app: &Rc<App>, launched: Result<Launched, String>) {
     match launched {
         Ok(launched) => {
             *app.run.borrow_mut() = Some(Rc::clone(&launched.run));
+            // The bytes that run, by the hash that this device has just computed: the app's identity on every platform.
+            let package = app.package();
+            let sha256 = package.sha256.as_deref().unwrap_or("unknown");
             daemon.event(
                 Some(&app.name),
                 "app-started",
-                &format!("process {}", launched.run.pid),
+                &format!("process {}, sha256 {sha256}", launched.run.pid),
             );
             send(daemon, app, Event::Spawned);
             tokio::task::spawn_local(watch(Rc::clone(daemon), Rc::clone(app), launched));
