@@ -18,34 +18,65 @@ fn a_second_daemon_on_the_same_state_is_refused_and_told_why() {
     let second = setup.command().output().expect("start a second vyomad");
     assert!(!second.status.success());
     let message = String::from_utf8_lossy(&second.stderr);
-    assert!(message.contains(&daemon.pid().to_string()) && message.contains("--state"), "{message}");
-    assert!(daemon.ctl(&["ps"]).status.success(), "the first one has to go on");
+    assert!(
+        message.contains(&daemon.pid().to_string()) && message.contains("--state"),
+        "{message}"
+    );
+    assert!(
+        daemon.ctl(&["ps"]).status.success(),
+        "the first one has to go on"
+    );
 }
 
 #[test]
 fn a_thousand_orphans_are_reaped_and_every_app_keeps_its_exit_code() {
-    let setup = Setup::new(PROFILE).arg(&["--fault", "orphans:1000"]).app("hello").app("echo");
+    let setup = Setup::new(PROFILE)
+        .arg(&["--fault", "orphans:1000"])
+        .app("hello")
+        .app("echo");
     let setup = (0..8).fold(setup, |setup, n| {
-        let never = |text: &str| text.replace("[capabilities]", "restart = \"never\"\n\n[capabilities]");
-        setup.app_as("exit3", &format!("fails-{n}"), never).app_as("hello", &format!("succeeds-{n}"), never)
+        let never =
+            |text: &str| text.replace("[capabilities]", "restart = \"never\"\n\n[capabilities]");
+        setup.app_as("exit3", &format!("fails-{n}"), never).app_as(
+            "hello",
+            &format!("succeeds-{n}"),
+            never,
+        )
     });
     let daemon = setup.start();
     for n in 0..8 {
-        let failed = daemon.wait_for_app(&format!("fails-{n}"), "to have exited", |app| app.phase == Phase::Exited);
+        let failed = daemon.wait_for_app(&format!("fails-{n}"), "to have exited", |app| {
+            app.phase == Phase::Exited
+        });
         assert_eq!(failed.last_ending, Some(Ending::Exited(1)));
-        let succeeded = daemon.wait_for_app(&format!("succeeds-{n}"), "to have exited", |app| app.phase == Phase::Exited);
+        let succeeded = daemon.wait_for_app(&format!("succeeds-{n}"), "to have exited", |app| {
+            app.phase == Phase::Exited
+        });
         assert_eq!(succeeded.last_ending, Some(Ending::Exited(0)));
     }
     daemon.wait_for_app("echo", "to run", |app| app.phase == Phase::Running);
     // What is left is the one app that stays.
-    wait_for("the last orphan to be reaped", || daemon.children().len() == 1);
-    assert!(daemon.children().iter().all(|(_, state)| *state != 'Z'), "{:?}", daemon.children());
+    wait_for("the last orphan to be reaped", || {
+        daemon.children().len() == 1
+    });
+    assert!(
+        daemon.children().iter().all(|(_, state)| *state != 'Z'),
+        "{:?}",
+        daemon.children()
+    );
     let console = {
         let path = daemon.state().to_path_buf();
         assert!(daemon.stop().success());
         fs::read_to_string(path.join("events.log")).expect("events")
     };
-    let reaped = console.lines().find_map(|line| line.split(" orphans were reaped").next()?.rsplit(' ').next()?.parse::<u32>().ok());
+    let reaped = console.lines().find_map(|line| {
+        line.split(" orphans were reaped")
+            .next()?
+            .rsplit(' ')
+            .next()?
+            .parse::<u32>()
+            .ok()
+    });
     // The thousand, and the one that made them.
     assert_eq!(reaped, Some(1001), "{console}");
 }
@@ -67,7 +98,10 @@ fn shutdown_stops_the_apps_and_ends_the_daemon() {
     daemon.ctl_ok(&["shutdown", "--yes"]);
     assert!(daemon.ended().success());
     let process = format!("/proc/{}", app.pid.expect("a process"));
-    assert!(!fs::exists(&process).expect("/proc"), "the app outlived the daemon");
+    assert!(
+        !fs::exists(&process).expect("/proc"),
+        "the app outlived the daemon"
+    );
     assert!(!daemon.state().join("control.sock").exists());
 }
 
@@ -79,7 +113,8 @@ fn apps_end_with_a_daemon_that_is_killed() {
     daemon.kill();
     let process = format!("/proc/{}", app.pid.expect("a process"));
     // A zombie that nobody has reaped yet is gone, too.
-    let gone = || fs::read_to_string(format!("{process}/stat")).map_or(true, |stat| stat.contains(") Z"));
+    let gone =
+        || fs::read_to_string(format!("{process}/stat")).map_or(true, |stat| stat.contains(") Z"));
     wait_for("the app's end", gone);
 }
 
@@ -110,10 +145,18 @@ fn clients_that_talk_nonsense_are_told_so_and_cost_nobody_else() {
     for frame in frames {
         let mut client = connect();
         client.write_all(frame).expect("write");
-        client.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
+        client
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("a limit");
         let mut answer = Vec::new();
-        client.read_to_end(&mut answer).expect("an answer, then the end");
-        assert!(String::from_utf8_lossy(&answer).contains("\"Protocol\""), "{frame:?}: {}", String::from_utf8_lossy(&answer));
+        client
+            .read_to_end(&mut answer)
+            .expect("an answer, then the end");
+        assert!(
+            String::from_utf8_lossy(&answer).contains("\"Protocol\""),
+            "{frame:?}: {}",
+            String::from_utf8_lossy(&answer)
+        );
     }
     // Clients that say nothing may stay, and take nobody's place for long.
     let silent: Vec<_> = (0..40).map(|_| connect()).collect();
@@ -125,8 +168,15 @@ fn clients_that_talk_nonsense_are_told_so_and_cost_nobody_else() {
 fn options_that_make_no_sense_are_refused_in_one_line() {
     let state = tempfile::tempdir().expect("a folder");
     let run = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(vyoma_system_tests::from_make_test("VYOMAD_BIN"));
-        let output = command.arg("--hosted").arg("--state").arg(state.path()).args(arguments).output().expect("run vyomad");
+        let mut command =
+            std::process::Command::new(vyoma_system_tests::from_make_test("VYOMAD_BIN"));
+        let output = command
+            .arg("--hosted")
+            .arg("--state")
+            .arg(state.path())
+            .args(arguments)
+            .output()
+            .expect("run vyomad");
         assert!(!output.status.success(), "{arguments:?}");
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(message.lines().count(), 1, "{message}");

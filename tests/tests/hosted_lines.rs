@@ -16,7 +16,12 @@ fn ping_and_pong_talk_through_the_daemon() {
     let daemon = setup.start();
     daemon.wait_for_log("ping", "5 answered");
     // A message is for its target, not for the log.
-    assert!(!daemon.texts("ping").iter().any(|line| line.starts_with('@')));
+    assert!(
+        !daemon
+            .texts("ping")
+            .iter()
+            .any(|line| line.starts_with('@'))
+    );
 }
 
 #[test]
@@ -44,12 +49,22 @@ fn logs_are_followed_limited_and_kept_over_a_restart_of_the_daemon() {
     assert!(daemon.stop().success());
 
     let daemon = setup.start();
-    let previous: Vec<_> = daemon.logs("hello", &["--previous"]).into_iter().map(|line| line.text).collect();
+    let previous: Vec<_> = daemon
+        .logs("hello", &["--previous"])
+        .into_iter()
+        .map(|line| line.text)
+        .collect();
     assert_eq!(previous, before);
     daemon.wait_for_log("hello", "Hello from Vyoma!");
     // Of this run only.
     let now = daemon.texts("hello");
-    assert_eq!(now.iter().filter(|line| line.as_str() == "Hello from Vyoma!").count(), 1, "{now:?}");
+    assert_eq!(
+        now.iter()
+            .filter(|line| line.as_str() == "Hello from Vyoma!")
+            .count(),
+        1,
+        "{now:?}"
+    );
 }
 
 #[test]
@@ -62,17 +77,29 @@ fn logs_survive_a_daemon_that_is_killed() {
     daemon.kill();
     let daemon = setup.start();
     let previous = daemon.logs("hello", &["--previous"]);
-    assert!(previous.iter().any(|line| line.text == "Hello from Vyoma!"), "{previous:?}");
+    assert!(
+        previous.iter().any(|line| line.text == "Hello from Vyoma!"),
+        "{previous:?}"
+    );
 }
 
 #[test]
 fn an_app_that_floods_stdout_is_slowed_not_buffered() {
-    let setup = Setup::new(PROFILE).app("stdout-flood").app("echo").app("ping").app("pong");
+    let setup = Setup::new(PROFILE)
+        .app("stdout-flood")
+        .app("echo")
+        .app("ping")
+        .app("pong");
     let daemon = setup.start();
     daemon.wait_for_log("stdout-flood", "flood");
     let number = || {
-        let line = daemon.texts("stdout-flood").into_iter().rev().find(|line| line.starts_with("flood "));
-        line.and_then(|line| line["flood ".len()..].parse::<u64>().ok()).unwrap_or(0)
+        let line = daemon
+            .texts("stdout-flood")
+            .into_iter()
+            .rev()
+            .find(|line| line.starts_with("flood "));
+        line.and_then(|line| line["flood ".len()..].parse::<u64>().ok())
+            .unwrap_or(0)
     };
     let (start, first) = (Instant::now(), number());
     std::thread::sleep(Duration::from_secs(5));
@@ -80,15 +107,35 @@ fn an_app_that_floods_stdout_is_slowed_not_buffered() {
     // At some 13 bytes and 64 for the line itself, 256 KiB a second are 3,400 lines.
     let rate = lines as f64 / start.elapsed().as_secs_f64();
     assert!(rate > 100.0 && rate < 10_000.0, "{rate} lines a second");
-    assert!(daemon.pss_kb() < 12 * 1024, "the daemon takes {} KiB", daemon.pss_kb());
-    let log = |suffix: &str| fs::metadata(daemon.state().join(format!("logs/stdout-flood.log{suffix}"))).map_or(0, |meta| meta.len());
-    assert!(log("") <= 300 * 1024 && log(".1") <= 300 * 1024, "{} {}", log(""), log(".1"));
+    assert!(
+        daemon.pss_kb() < 12 * 1024,
+        "the daemon takes {} KiB",
+        daemon.pss_kb()
+    );
+    let log = |suffix: &str| {
+        fs::metadata(
+            daemon
+                .state()
+                .join(format!("logs/stdout-flood.log{suffix}")),
+        )
+        .map_or(0, |meta| meta.len())
+    };
+    assert!(
+        log("") <= 300 * 1024 && log(".1") <= 300 * 1024,
+        "{} {}",
+        log(""),
+        log(".1")
+    );
     // Others go on as if nothing happened.
     daemon.wait_for_log("ping", "5 answered");
     assert_eq!(daemon.app("echo").phase, Phase::Running);
     let stopping = Instant::now();
     daemon.ctl_ok(&["stop", "stdout-flood"]);
-    assert!(stopping.elapsed() < Duration::from_secs(10), "{:?}", stopping.elapsed());
+    assert!(
+        stopping.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        stopping.elapsed()
+    );
 }
 
 #[test]
@@ -99,7 +146,12 @@ fn a_huge_line_is_cut_and_the_next_line_is_whole() {
     let lines = daemon.logs("huge-line", &[]);
     let longest = lines.iter().map(|line| line.text.len()).max().unwrap_or(0);
     assert_eq!(longest, MAX_LINE);
-    assert!(lines.iter().any(|line| line.stream == Stream::System && line.text.contains("longer than")), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.stream == Stream::System && line.text.contains("longer than")),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -108,17 +160,24 @@ fn bytes_that_are_no_text_become_text() {
     let daemon = setup.start();
     daemon.wait_for_log("invalid-utf8", "done");
     let texts = daemon.texts("invalid-utf8");
-    assert!(texts.iter().any(|line| line == "overlong: <\u{fffd}\u{fffd}>"), "{texts:?}");
+    assert!(
+        texts
+            .iter()
+            .any(|line| line == "overlong: <\u{fffd}\u{fffd}>"),
+        "{texts:?}"
+    );
     assert!(texts.iter().any(|line| line == "NUL: <\0>"), "{texts:?}");
 }
 
 #[test]
 fn terminal_escapes_of_an_app_are_harmless_on_the_console() {
-    let setup = Setup::new(PROFILE).app_as("escape-codes", "escape-codes", |text| text.to_string());
+    let setup = Setup::new(PROFILE).app_as("escape-codes", "escape-codes", str::to_string);
     let daemon = setup.start();
     daemon.wait_for_log("escape-codes", "done");
     let console = daemon.console();
-    let harmful = console.chars().find(|c| *c != '\n' && vyoma_capabilities::lines::is_harmful(*c));
+    let harmful = console
+        .chars()
+        .find(|c| *c != '\n' && vyoma_capabilities::lines::is_harmful(*c));
     assert_eq!(harmful, None, "{console:?}");
     assert!(console.contains("\\x1b[31mred"), "{console}");
 }
