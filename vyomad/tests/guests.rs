@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use common::{Role, UID, app_spec, data_folder, is_root, memfd, merge};
 use serde_json::{Value, json};
-use vyoma_capabilities::profile;
+use vyoma_capabilities::profile::{self, OptimizationLevel, Profile};
 
 const GUESTS: [&str; 8] = [
     "hello",
@@ -64,15 +64,18 @@ fn file_of(bytes: &[u8]) -> std::fs::File {
     file
 }
 
-/// Runs `vyomad admit`: the report and the artefact.
-fn admit(component: &[u8], change: Value) -> (Value, Vec<u8>) {
-    let profile = profile::parse(
+fn profile() -> Profile {
+    profile::parse(
         "server-headless.toml",
         profile::builtin("server-headless").unwrap(),
     )
-    .unwrap();
+    .unwrap()
+}
+
+/// Runs `vyomad admit`: the report and the artefact.
+fn admit(component: &[u8], change: Value) -> (Value, Vec<u8>) {
     let mut spec = json!({
-        "name": "admitted", "profile": profile, "expected_sha256": null,
+        "name": "admitted", "profile": profile(), "expected_sha256": null,
         "uid": is_root().then_some(UID + 1), "sandbox_required": is_root(), "compile": true,
     });
     merge(&mut spec, change);
@@ -88,7 +91,10 @@ fn admit(component: &[u8], change: Value) -> (Value, Vec<u8>) {
 
 /// Admits a guest and starts it.
 fn start(guest: &str, grants: Value, change: Value, data: Option<&Path>) -> Role {
-    let (report, artefact) = admit(&component(guest), json!({}));
+    // What the code does is tested, not how fast it is.
+    let mut quick = profile();
+    quick.runtime.optimization_level = OptimizationLevel::None;
+    let (report, artefact) = admit(&component(guest), json!({ "profile": quick }));
     assert_eq!(
         report["Admitted"]["artefact_size"],
         artefact.len(),
@@ -146,7 +152,7 @@ fn stdin_is_read_to_its_end() {
     role.stdin
         .as_mut()
         .unwrap()
-        .write_all(&[b'x'; 100_000])
+        .write_all(&vec![b'x'; 100_000])
         .unwrap();
     let (report, _, output) = role.end();
     assert_eq!(report["ending"], json!({ "Exited": 0 }));

@@ -4,69 +4,14 @@
 //! As root (CI, containers) the whole sandbox is required, with a uid of its own; without root, what is left of it.
 
 mod common;
+mod expectations;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
 use common::{Role, UID, app_spec, data_folder, is_root, memfd, merge};
+use expectations::{ALWAYS, FILESYSTEM, NETWORK};
 use serde_json::{Value, json};
-
-/// What an app without any grant can still do: use its own memory, and end itself.
-const ALWAYS: &[&str] = &["mmap data", "tgkill self"];
-/// What `filesystem` adds.
-const FILESYSTEM: &[&str] = &[
-    "thread",
-    "create own data",
-    "open own data",
-    "list own data",
-    "mkdir own data",
-    "symlink own data",
-];
-/// What `network` adds.
-const NETWORK: &[&str] = &[
-    "thread",
-    "open /etc/resolv.conf",
-    "socket tcp",
-    "socket udp6",
-    "listen",
-    "setsockopt SO_REUSEADDR",
-    "bind own port",
-    "bind any port",
-];
-
-/// What the issue and the design name. A probe that forgets one would prove nothing.
-const MUST_BE_TRIED: &[&str] = &[
-    "open /etc/passwd",
-    "open other app's data",
-    "execve",
-    "clone a process",
-    "thread",
-    "socket tcp",
-    "socket unix",
-    "ptrace parent",
-    "ptrace me",
-    "mount",
-    "kill parent",
-    "kill 1",
-    "setuid 0",
-    "open /proc/1/environ",
-    "open /proc/self/mem",
-    "mmap executable",
-    "mprotect executable",
-    "unshare",
-    "setns",
-    "bpf",
-    "io_uring_setup",
-    "keyctl",
-    "process_vm_readv",
-    "open_by_handle_at",
-    "chroot",
-    "reboot",
-    "init_module",
-    "memfd_create",
-    "personality",
-    "no such call",
-];
 
 struct Probe {
     results: BTreeMap<String, i32>,
@@ -113,33 +58,9 @@ impl Probe {
 
     /// Everything fails but what is in the lists.
     fn only(&self, allowed: &[&[&str]]) {
-        let mut wrong = Vec::new();
-        for name in MUST_BE_TRIED {
-            assert!(self.results.contains_key(*name), "{name} was not tried");
+        if let Err(wrong) = expectations::only(&self.results, allowed) {
+            panic!("{wrong}");
         }
-        for (name, &errno) in &self.results {
-            let expected: &[i32] = if allowed.iter().any(|list| list.contains(&name.as_str())) {
-                &[0]
-            } else if name == "clone3" {
-                &[libc::ENOSYS]
-            } else {
-                // Refused by seccomp, or by Landlock. Any other error means that a call was really looked at.
-                &[libc::EPERM, libc::EACCES]
-            };
-            if !expected.contains(&errno) {
-                wrong.push(format!("{name}: errno {errno}, expected {expected:?}"));
-            }
-        }
-        for name in allowed.iter().copied().flatten() {
-            assert!(self.results.contains_key(*name), "{name} was not tried");
-        }
-        assert!(
-            wrong.is_empty(),
-            "{} of {}:\n{}",
-            wrong.len(),
-            self.results.len(),
-            wrong.join("\n")
-        );
     }
 
     fn ends_well(self) {
