@@ -111,11 +111,14 @@ impl Cgroups {
         let _ = write(&group.join("memory.swap.max"), "0");
         write(&group.join("memory.oom.group"), "1")?;
         write(&group.join("pids.max"), &MOST_TASKS.to_string())?;
-        let quota = match grants.cpu_percent {
-            Some(percent) => (u64::from(percent) * CPU_PERIOD_US / 100).to_string(),
-            None => "max".to_string(),
-        };
-        write(&group.join("cpu.max"), &format!("{quota} {CPU_PERIOD_US}"))?;
+        let cpu = group.join("cpu.max");
+        if let Some(percent) = grants.cpu_percent {
+            let quota = u64::from(percent) * CPU_PERIOD_US / 100;
+            write(&cpu, &format!("{quota} {CPU_PERIOD_US}"))?;
+        } else {
+            // No limit is the default; it is only there when the kernel has bandwidth control at all.
+            let _ = write(&cpu, &format!("max {CPU_PERIOD_US}"));
+        }
         open(&group.join("cgroup.procs"))
     }
 

@@ -31,8 +31,11 @@ pub(super) fn watch_signals(
             tokio::select! {
                 _ = terminate.recv() => daemon.end(PowerAction::PowerOff),
                 _ = user.recv() => daemon.end(PowerAction::PowerOff),
-                // Ctrl-Alt-Del of the console, as the kernel tells PID 1; hosted it is Ctrl-C.
-                _ = interrupt.recv() => daemon.end(PowerAction::Reboot),
+                // Ctrl-Alt-Del, as the kernel tells PID 1; hosted it is Ctrl-C.
+                _ = interrupt.recv() => daemon.end(match daemon.settings.mode {
+                    Mode::Pid1 => PowerAction::Reboot,
+                    Mode::Hosted => PowerAction::PowerOff,
+                }),
                 // The terminal of a developer is gone; a device has none to lose.
                 _ = hang_up.recv() => if daemon.settings.mode == Mode::Hosted { daemon.end(PowerAction::PowerOff) },
             }
