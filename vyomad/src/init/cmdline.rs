@@ -1,4 +1,4 @@
-//! The `vyoma.*` words of the kernel command line, as docs/architecture.md lists them.
+//! The `vyoma.*` words of the kernel command line, as docs/operating.md lists them.
 //!
 //! Pure: text in, settings out, never an error. A device must come up whatever somebody typed into its boot loader,
 //! so a word that can't be used becomes one warning and the default. Called by the daemon, as PID 1, with the text of
