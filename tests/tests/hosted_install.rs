@@ -1,12 +1,15 @@
 //! Installing, replacing and removing apps while a hosted daemon runs.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
-use vyoma_capabilities::control::Stream;
+use vyoma_capabilities::control::{FrameKind, PROTOCOL, Request, Stream, encode_header};
 use vyoma_capabilities::lifecycle::Phase;
 use vyoma_system_tests::guest;
-use vyoma_system_tests::hosted::{Setup, copy_app};
+use vyoma_system_tests::hosted::{HostedDaemon, Setup, copy_app, wait_for};
 
 const PROFILE: &str = "server-headless";
 
@@ -316,4 +319,70 @@ fn two_apps_of_one_name_are_refused_by_name() {
         daemon.events()
     );
     assert!(guest("echo").exists());
+}
+
+/// A client that has announced an installation of `package` and sent half of it.
+fn half_an_upload(daemon: &HostedDaemon, package: &Path) -> UnixStream {
+    let mut client = UnixStream::connect(daemon.state().join("control.sock")).expect("connect");
+    let component = fs::read(package.join("echo.wasm")).expect("a component");
+    let mut frame = |kind, body: &[u8]| {
+        let header = encode_header(kind, body.len()).expect("a frame");
+        client.write_all(&[&header, body].concat()).expect("write");
+    };
+    let install = Request::Install {
+        manifest: fs::read_to_string(package.join("vyoma.toml")).expect("a manifest"),
+        component_size: component.len() as u64,
+        sha256: "0".repeat(64),
+    };
+    for request in [Request::Hello { protocol: PROTOCOL }, install] {
+        let json = serde_json::to_vec(&request).expect("JSON");
+        frame(FrameKind::Json, &json);
+    }
+    frame(FrameKind::Bytes, &component[..component.len() / 2]);
+    client
+}
+
+fn leftovers(daemon: &HostedDaemon) -> usize {
+    let entries = fs::read_dir(daemon.state().join("apps")).expect("apps");
+    let hidden = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
+    entries.flatten().filter(hidden).count()
+}
+
+#[test]
+fn a_second_installation_of_the_same_app_at_the_same_time_is_refused() {
+    let setup = Setup::new(PROFILE);
+    let daemon = setup.start();
+    let package = setup.scratch().join("package");
+    copy_app("echo", &package, "echo", str::to_string);
+    let first = half_an_upload(&daemon, &package);
+    wait_for("the first upload to begin", || leftovers(&daemon) == 1);
+    let path = package.display().to_string();
+    let (code, message) = daemon.ctl_fails(&["install", &path]);
+    assert_eq!(code, 7, "{message}");
+    assert!(message.contains("echo"), "{message}");
+    drop(first);
+    wait_for("the first upload to be forgotten", || {
+        leftovers(&daemon) == 0
+    });
+    daemon.ctl_ok(&["install", &path]);
+}
+
+#[test]
+fn an_upload_that_power_failure_interrupts_leaves_the_old_version() {
+    let setup = Setup::new(PROFILE);
+    let daemon = setup.start();
+    let package = setup.scratch().join("package");
+    copy_app("echo", &package, "echo", str::to_string);
+    daemon.ctl_ok(&["install", &package.display().to_string()]);
+    copy_app("echo", &package, "echo", |text| {
+        text.replace("0.1.0", "0.2.0")
+    });
+    let _client = half_an_upload(&daemon, &package);
+    wait_for("the upload to begin", || leftovers(&daemon) == 1);
+    daemon.kill();
+    let daemon = setup.start();
+    assert_eq!(leftovers(&daemon), 0);
+    daemon.wait_for_app("echo", "to run as it was", |app| {
+        app.phase == Phase::Running && app.version == "0.1.0"
+    });
 }
