@@ -94,8 +94,7 @@ fn packages(need: Need) -> anyhow::Result<()> {
     let release = release()
         .with_context(|| format!("cannot install {all}; install them by hand and try again"))?;
     say(format_args!("installing with apt: {all}"));
-    let backports = release == 12 && (!qemu.is_empty() || missing.contains(&LINUX_SOURCE));
-    if backports {
+    if release == 12 {
         add_backports()?;
     }
     // A broken third-party source fails the update as a whole, though Debian's own lists are fresh.
@@ -104,17 +103,12 @@ fn packages(need: Need) -> anyhow::Result<()> {
             "{error:#}; going on with the lists that are there"
         ));
     }
-    if !qemu.is_empty() {
-        let mut command = apt(&["-q", "-y", "install", "--no-install-recommends"])?;
-        if release == 12 {
-            command.args(["-t", "bookworm-backports"]);
-        }
-        call(command.args(&qemu))?;
+    let mut command = apt(&["-q", "-y", "install", "--no-install-recommends"])?;
+    if release == 12 {
+        // All in one and all from there: QEMU from backports brings its libelf1, which libelf-dev from the main suite refuses.
+        command.args(["-t", "bookworm-backports"]);
     }
-    if !missing.is_empty() {
-        call(apt(&["-q", "-y", "install", "--no-install-recommends"])?.args(&missing))?;
-    }
-    Ok(())
+    call(command.args(&missing).args(&qemu))
 }
 
 /// Version of an installed package.
