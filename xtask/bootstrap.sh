@@ -10,7 +10,7 @@ say() { echo "bootstrap: $*" >&2; }
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 export PATH
 if ! command -v rustup >/dev/null 2>&1; then
-    say "found no rustup; expected rustup on PATH or in ${CARGO_HOME:-$HOME/.cargo}/bin; install it from https://rustup.rs and try again"
+    say "found no rustup; expected rustup on PATH or in ${CARGO_HOME:-$HOME/.cargo}/bin; install the Rust toolchain manager and try again"
     exit 1
 fi
 
