@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
+use vyoma_system_tests::from_make_test;
 
 /// A boot takes five seconds on an idle machine; a loaded one may be ten times slower.
 const TIMEOUT: &str = "150";
@@ -60,11 +61,8 @@ fn boot(arguments: &[&str]) -> Seen {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let json = scratch.path().join("boot.json");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the repository");
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["run", "--quiet", "--package", "xtask", "--", "boot"]);
+    let mut command = Command::new(from_make_test("VYOMA_XTASK_BIN"));
+    command.arg("boot");
     command.args([
         "--platform",
         "server-headless",
@@ -73,11 +71,7 @@ fn boot(arguments: &[&str]) -> Seen {
         "--timeout",
         TIMEOUT,
     ]);
-    command
-        .args(arguments)
-        .arg("--json")
-        .arg(&json)
-        .current_dir(root);
+    command.args(arguments).arg("--json").arg(&json);
     let done = command.output().expect("cargo runs");
     let text = fs::read_to_string(&json).unwrap_or_default();
     let seen = Seen {
@@ -448,7 +442,7 @@ fn ctrl_alt_del_reboots_in_order() {
 fn a_thousand_orphans_are_reaped() {
     let seen = boot(&[
         "--append",
-        "vyoma.ip=off vyoma.fault=orphans:1000,term:8",
+        "vyoma.ip=off vyoma.fault=orphans:1000,term:1",
         "--until",
         "orphans were reaped",
     ]);

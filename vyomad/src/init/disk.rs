@@ -99,11 +99,15 @@ fn mount_labelled(label: &str, notes: &mut Vec<Note>) -> Result<(), String> {
                         mounted_one = true;
                         notes.push(mounted_note(&disk.path));
                     }
-                    Err(why) => notes.push(report(
-                        disk,
-                        &format!("an ext4 file system labelled `{label}`, but {why}"),
-                        REPAIR,
-                    )),
+                    Err(Refusal { why, replayed }) => {
+                        let found = format!("an ext4 file system labelled `{label}`, but {why}");
+                        let done = if replayed {
+                            "its journal was replayed, nothing else was written"
+                        } else {
+                            UNTOUCHED
+                        };
+                        notes.push(report(disk, &found, done, REPAIR));
+                    }
                 }
             }
         } else if !matches!(disk.content, Content::Ext4 { .. } | Content::Other(_)) || !mounted_one
@@ -121,41 +125,39 @@ fn mount_labelled(label: &str, notes: &mut Vec<Note>) -> Result<(), String> {
 }
 
 const FORMAT: &str = "to use it, format it elsewhere: mke2fs -t ext4 -L";
+const UNTOUCHED: &str = "left untouched";
 const REPAIR: &str = "repair it elsewhere: e2fsck -f";
 
 /// The note about a disk that is not used.
 fn describe(disk: &Disk, label: &str) -> Note {
     let format = format!("{FORMAT} {label}");
+    let untouched = |found: &str, advice: &str| report(disk, found, UNTOUCHED, advice);
     match &disk.content {
-        Content::Blank => report(disk, "nothing (blank)", &format),
+        Content::Blank => untouched("nothing (blank)", &format),
         Content::Unknown => match label_in_copy(&disk.path) {
             Some(found) => {
                 let what = format!("no superblock, but a copy of one labelled `{found}`");
-                report(disk, &what, REPAIR)
+                untouched(&what, REPAIR)
             }
-            None => report(disk, "data that is not recognised", &format),
+            None => untouched("data that is not recognised", &format),
         },
-        Content::Other(name) => report(disk, name, &format),
-        Content::Ext4 { label: other, .. } => report(
-            disk,
+        Content::Other(name) => untouched(name, &format),
+        Content::Ext4 { label: other, .. } => untouched(
             &format!("an ext4 file system labelled `{other}`, not `{label}`"),
             &format!("name it on the kernel command line: vyoma.data={other}, or {format}"),
         ),
-        Content::DamagedExt4 { label: found, why } => report(
-            disk,
+        Content::DamagedExt4 { label: found, why } => untouched(
             &format!("a damaged ext4 file system labelled `{found}`: {why}"),
             REPAIR,
         ),
     }
 }
 
-fn report(disk: &Disk, found: &str, advice: &str) -> Note {
+fn report(disk: &Disk, found: &str, done: &str, advice: &str) -> Note {
+    let name = disk.path.display();
     Note::new(
         "data-disk",
-        format!(
-            "{} holds {found}; left untouched; {advice}",
-            disk.path.display()
-        ),
+        format!("{name} holds {found}; {done}; {advice}"),
     )
 }
 
@@ -243,48 +245,79 @@ fn label_in_copy(path: &Path) -> Option<String> {
     })
 }
 
-/// Mounts a device for writing once it has passed a mount that writes nothing.
-fn mount_sound(device: &Path, clean: bool) -> Result<(), String> {
-    // With the lock on the device itself, nothing that the kernel does on a damaged file system reaches the disk. A
-    // device that fails keeps the lock until the next boot.
-    lock(device, true).map_err(|error| format!("can't be locked for a look at it: {error}"))?;
-    let probe = FLAGS | MsFlags::MS_RDONLY;
-    // A journal that holds something can't be replayed now, so it is passed over, and the look is only a look.
-    let options = if clean { OPTIONS } else { "noload" };
-    mount(Some(device), DATA, Some("ext4"), probe, Some(options))
-        .map_err(|error| format!("it can't be mounted: {error}"))?;
-    let sound = fs::read_dir(DATA)
-        .and_then(|entries| {
-            entries
-                .take(MAX_ENTRIES)
-                .try_for_each(|entry| entry?.metadata().map(drop))
-        })
-        .map_err(|error| format!("its root folder can't be read: {error}"));
-    if sound.is_err() || !clean {
-        umount2(DATA, MntFlags::empty())
-            .map_err(|error| format!("it can't be unmounted after a look at it: {error}"))?;
-    }
-    sound?;
-    lock(device, false).map_err(|error| format!("can't be unlocked: {error}"))?;
+/// Why a disk of ours can't be used.
+struct Refusal {
+    why: String,
+    /// Its journal was replayed before that came out; nothing else was written to it.
+    replayed: bool,
+}
+
+/// Mounts a device for writing once it has passed a look that writes nothing.
+fn mount_sound(device: &Path, clean: bool) -> Result<(), Refusal> {
+    let untouched = |why| Refusal {
+        why,
+        replayed: false,
+    };
+    look(device, clean).map_err(untouched)?;
+    // A clean file system is mounted already, read-only.
     let again = if clean {
         MsFlags::MS_REMOUNT
     } else {
         MsFlags::empty()
     };
-    mount(
-        Some(device),
-        DATA,
-        Some("ext4"),
-        FLAGS | again,
-        Some(OPTIONS),
-    )
-    .map_err(|error| {
+    let flags = FLAGS | again;
+    let mounted = lock(device, false)
+        .map_err(|error| format!("it can't be unlocked: {error}"))
+        .and_then(|()| {
+            mount(Some(device), DATA, Some("ext4"), flags, Some(OPTIONS))
+                .map_err(|error| format!("it can't be mounted for writing: {error}"))
+        });
+    if let Err(why) = mounted {
         if clean {
             let _ = umount2(DATA, MntFlags::empty());
         }
         let _ = lock(device, true);
-        format!("it can't be mounted for writing: {error}")
-    })
+        return Err(untouched(why));
+    }
+    if !clean && let Err(why) = root_is_sound() {
+        let _ = umount2(DATA, MntFlags::empty());
+        let _ = lock(device, true);
+        return Err(Refusal {
+            why,
+            replayed: true,
+        });
+    }
+    Ok(())
+}
+
+/// Mounts a device so that nothing can be written to it. A clean one stays mounted so; one whose journal holds
+/// something is unmounted again, because only its replay makes it whole.
+fn look(device: &Path, clean: bool) -> Result<(), String> {
+    // With the lock on the device itself, nothing that the kernel does on a damaged file system reaches the disk. A
+    // device that fails keeps the lock until the next boot.
+    lock(device, true).map_err(|error| format!("it can't be locked for a look at it: {error}"))?;
+    let flags = FLAGS | MsFlags::MS_RDONLY;
+    let options = if clean { OPTIONS } else { "noload" };
+    mount(Some(device), DATA, Some("ext4"), flags, Some(options))
+        .map_err(|error| format!("it can't be mounted: {error}"))?;
+    // Before its replay, a sound folder may name files that are only in the journal yet.
+    let sound = if clean { root_is_sound() } else { Ok(()) };
+    if sound.is_err() || !clean {
+        umount2(DATA, MntFlags::empty())
+            .map_err(|error| format!("it can't be unmounted after a look at it: {error}"))?;
+    }
+    sound
+}
+
+/// The root folder and what it names can be read: a coarse check, but it finds an inode table that is gone.
+fn root_is_sound() -> Result<(), String> {
+    fs::read_dir(DATA)
+        .and_then(|entries| {
+            entries
+                .take(MAX_ENTRIES)
+                .try_for_each(|entry| entry?.metadata().map(drop))
+        })
+        .map_err(|error| format!("its root folder can't be read: {error}"))
 }
 
 fn lock(device: &Path, on: bool) -> std::io::Result<()> {

@@ -4,9 +4,13 @@
 //! anything new: whoever writes the kernel command line can as well say `init=` or pass another initramfs. No app,
 //! client or network peer can reach them. The daemon calls [`arm`] once, when its main loop runs.
 
+use std::io;
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 
 /// Most orphans in one go: enough for the test of 1,000, too few to exhaust a device's process table.
 const MAX_ORPHANS: u32 = 10_000;
@@ -68,8 +72,10 @@ impl Faults {
 
 /// Waits for each fault's time and commits it, on the caller's thread: spawn it on the main loop's runtime.
 pub(crate) async fn arm(faults: Faults) {
-    if let Some(count) = faults.orphans {
-        make_orphans(count);
+    if let Some(count) = faults.orphans
+        && let Err(error) = orphans_that_ended(count).await
+    {
+        eprintln!("fault injection: no orphans: {error}");
     }
     let stall = async {
         if let Some(secs) = faults.stall_secs {
@@ -99,12 +105,28 @@ async fn signal_after(secs: Option<u64>, signal: Signal) {
     }
 }
 
+/// Makes orphans and waits until all have ended: on a slow machine a thousand of them take their time, and the other
+/// faults' times count from then.
+async fn orphans_that_ended(count: u32) -> io::Result<()> {
+    // Every one of them has the writing end; when the last is gone, so is the pipe.
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+    make_orphans(count)?;
+    drop(write);
+    let mut end = pipe::Receiver::from_owned_fd(read)?;
+    // Nobody writes: this ends with the end of the pipe, which is no error here.
+    let _ = end.read_u8().await;
+    Ok(())
+}
+
 /// A child starts `count` processes and ends at once, so that all of them become children of PID 1; each ends a moment
 /// later with an exit code of its own.
-fn make_orphans(count: u32) {
-    // Without a process to spare nothing happens: the test that asked for orphans will miss them and say so.
+fn make_orphans(count: u32) -> io::Result<()> {
     // SAFETY: the child calls nothing but fork, usleep and _exit, which are async-signal-safe, and never returns.
-    if unsafe { libc::fork() } == 0 {
+    let child = unsafe { libc::fork() };
+    if child < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if child == 0 {
         for n in 0..count {
             // SAFETY: as above.
             if unsafe { libc::fork() } == 0 {
@@ -118,6 +140,7 @@ fn make_orphans(count: u32) {
         // SAFETY: as above.
         unsafe { libc::_exit(0) }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -166,7 +189,7 @@ mod tests {
             // SAFETY: plain system calls on values.
             unsafe {
                 libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
-                make_orphans(50);
+                let _ = make_orphans(50);
                 let mut reaped = 0;
                 let mut status = 0;
                 while libc::waitpid(-1, &raw mut status, 0) > 0 {
