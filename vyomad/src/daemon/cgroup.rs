@@ -86,7 +86,9 @@ impl Cgroups {
         make(&apps)?;
         make(&admit)?;
         write(&apps.join("cgroup.subtree_control"), &all)?;
-        let ram = memory_total_kb().map_or(profile.ram_kb, |total| total.min(profile.ram_kb));
+        // Not the total: what the kernel and the unpacked image hold already can't be given to apps, and a limit that
+        // counted it would be reached after the whole device has run dry.
+        let ram = meminfo("MemAvailable:").map_or(profile.ram_kb, |kb| kb.min(profile.ram_kb));
         let reserve = (ram / RESERVE_SHARE).min(RESERVE_MOST_KB);
         write(
             &apps.join("memory.max"),
@@ -178,11 +180,6 @@ fn hosted_base() -> Result<PathBuf, String> {
     let base = group.join(format!("vyoma-{}", std::process::id()));
     make(&base).map_err(none)?;
     Ok(base)
-}
-
-/// Total memory in KiB.
-pub(crate) fn memory_total_kb() -> Option<u64> {
-    meminfo("MemTotal:")
 }
 
 /// A line of /proc/meminfo, in KiB.
