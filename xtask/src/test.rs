@@ -98,15 +98,19 @@ fn none((): ()) -> Tally {
 pub(crate) fn command(context: &Context, options: &Options) -> ExitCode {
     let started = Instant::now();
     let mut done: Vec<Done> = Vec::new();
+    let selected = |name: &str, kind: Kind| {
+        let stage = options
+            .stage
+            .as_ref()
+            .is_none_or(|wanted| name.contains(wanted.as_str()));
+        stage && (options.filter.is_none() || kind != Kind::Check)
+    };
+    let any_tests = STAGES
+        .iter()
+        .any(|(name, kind, _)| *kind == Kind::Tests && selected(name, *kind));
     for (name, kind, step) in STAGES {
-        if kind != Kind::Ground {
-            let other_stage = options
-                .stage
-                .as_ref()
-                .is_some_and(|wanted| !name.contains(wanted.as_str()));
-            if other_stage || (options.filter.is_some() && kind == Kind::Check) {
-                continue;
-            }
+        if !selected(name, kind) && !(kind == Kind::Ground && any_tests) {
+            continue;
         }
         let ground = done
             .iter()
