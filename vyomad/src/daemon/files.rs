@@ -1,7 +1,7 @@
 //! Small files of the state directory: replaced whole, or appended to within a bound.
 //!
-//! Everything here is a bounded, short write; nothing waits for a disk (`fsync` is left to callers that promise
-//! durability, see `install`). Used by logs, events, epitaphs, uids and counters.
+//! Everything here is a bounded, short write; only what says so waits for a disk, for callers that promise durability
+//! and do that on a thread of its own (see `install::blocking`). Used by logs, events, epitaphs, uids and counters.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,6 +10,21 @@ use std::path::{Path, PathBuf};
 
 /// Replaces `path` in one step: readers see the old content or the new one.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with(path, content, false)
+}
+
+/// The same, and no power failure undoes it. Waits for the disk: not for the main loop.
+pub(crate) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with(path, content, true)?;
+    path.parent().map_or(Ok(()), sync)
+}
+
+/// Waits until a file is on the disk, or the names in a folder are.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn replace_with(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let mut file = OpenOptions::new()
@@ -19,6 +34,9 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(&temporary)?;
     file.write_all(content)?;
+    if durable {
+        file.sync_all()?;
+    }
     fs::rename(&temporary, path)
 }
 

@@ -24,6 +24,7 @@ use vyoma_capabilities::manifest;
 use super::admission::{self, Refusal, hex};
 use super::apps::{self, Package};
 use super::control::connection::{Closed, Connection};
+use super::files::sync;
 use super::operate::{self, Installing, ignore_missing, refuse};
 use super::state::Shared;
 use super::{store, supervisor};
@@ -334,7 +335,9 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Waiting for a disk happens on a thread of its own, never in the main loop.
-async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+pub(super) async fn blocking(
+    work: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<()> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(io::Error::other)?
@@ -401,10 +404,6 @@ fn switch(home: &Path, id: &str) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn sync(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 /// Removes what an interrupted installation left behind; before anything runs.

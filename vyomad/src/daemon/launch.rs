@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::process::Stdio;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use nix::fcntl::{OFlag, open};
@@ -63,7 +64,25 @@ pub(crate) async fn launch(daemon: &Shared, app: &Rc<App>) -> Result<Launched, S
     let (artefact, key) = admission::artefact(daemon, &app.name, &package.component, &sha256)
         .await
         .map_err(|refusal| refusal.to_string())?;
-    spawn(daemon, app, &package, artefact, key)
+    let uid = uid(daemon, &app.name).await?;
+    spawn(daemon, app, &package, uid, artefact, key)
+}
+
+/// The user that this app is, where we can become others.
+async fn uid(daemon: &Shared, app: &Rc<str>) -> Result<Option<u32>, String> {
+    if !daemon.settings.root {
+        return Ok(None);
+    }
+    let known = daemon.uids.try_lock().ok().and_then(|uids| uids.known(app));
+    if known.is_some() {
+        return Ok(known);
+    }
+    let (uids, name) = (Arc::clone(&daemon.uids), app.to_string());
+    let given = tokio::task::spawn_blocking(move || {
+        let mut uids = uids.lock().map_err(|error| error.to_string())?;
+        uids.of(&name).map_err(|error| error.to_string())
+    });
+    given.await.map_err(|error| error.to_string())?.map(Some)
 }
 
 /// The last step: no waiting from here on.
@@ -71,18 +90,13 @@ fn spawn(
     daemon: &Shared,
     app: &Rc<App>,
     package: &Package,
+    uid: Option<u32>,
     artefact: File,
     key: String,
 ) -> Result<Launched, String> {
     let failed = |error: io::Error| format!("can't start a process: {error}");
     let grants = &package.resolution.grants;
     let profile = &daemon.settings.profile;
-    let uid = if daemon.settings.root {
-        let uid = daemon.uids.borrow_mut().of(&app.name);
-        Some(uid.map_err(|error| error.to_string())?)
-    } else {
-        None
-    };
     let spec = AppSpec {
         name: app.name.to_string(),
         args: package.manifest.app.args.clone(),

@@ -38,6 +38,7 @@ pub(crate) use start::{run_as_pid1, run_hosted};
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::net::UnixListener;
@@ -188,11 +189,12 @@ fn build(
         events: events::Events::open(state),
         console,
         cgroups,
-        uids: uids.into(),
+        uids: Arc::new(Mutex::new(uids)),
         hashing: Semaphore::new(1),
         admitting: Semaphore::new(admissions_at_once()),
         installing: RefCell::default(),
         sandbox_notes: RefCell::default(),
+        misfits: RefCell::default(),
         fetching: Semaphore::new(LOOK_UPS).into(),
         clipboard: RefCell::default(),
         // Names of this run differ from those that an earlier one may have left.

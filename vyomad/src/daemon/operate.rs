@@ -9,8 +9,9 @@ use vyoma_capabilities::control::{ControlError, ErrorKind, Stream};
 use vyoma_capabilities::lifecycle::{Event, Phase};
 
 use super::apps::{self, App};
+use super::install::blocking;
 use super::state::{Daemon, Shared};
-use super::{epitaphs, store, supervisor};
+use super::{epitaphs, files, store, supervisor};
 
 /// A refusal.
 pub(crate) fn refuse(kind: ErrorKind, message: impl Into<String>) -> ControlError {
@@ -65,7 +66,21 @@ pub(crate) async fn stop(daemon: &Shared, name: &str) -> Result<(), ControlError
     let app = find(daemon, name)?;
     mark_stopped(daemon, name, true)?;
     stop_and_wait(daemon, &app).await;
-    Ok(())
+    // What was answered survives a power failure.
+    durable(daemon, name).await
+}
+
+/// Waits until the marks of an app are on the disk.
+async fn durable(daemon: &Shared, name: &str) -> Result<(), ControlError> {
+    let apps = daemon.path("apps");
+    let dir = apps.join(name);
+    let written = blocking(move || {
+        ignore_missing(files::sync(&dir))?;
+        files::sync(&apps)
+    });
+    written
+        .await
+        .map_err(|error| refuse(ErrorKind::Device, format!("apps/{name}: {error}")))
 }
 
 /// Stops and starts an app.
@@ -107,6 +122,7 @@ pub(crate) async fn remove(
     if apps::in_image(daemon, name) {
         fs::create_dir_all(&dir).map_err(device)?;
         fs::write(dir.join("removed"), "").map_err(device)?;
+        durable(daemon, name).await?;
         for part in ["current", "stopped"] {
             ignore_missing(fs::remove_file(dir.join(part))).map_err(device)?;
         }
@@ -115,6 +131,7 @@ pub(crate) async fn remove(
         ignore_missing(fs::remove_file(dir.join("current"))).map_err(device)?;
         ignore_missing(fs::remove_dir_all(&dir)).map_err(device)?;
     }
+    durable(daemon, name).await?;
     if !keep_data {
         let data = daemon.path("data").join(name);
         ignore_missing(fs::remove_dir_all(&data))

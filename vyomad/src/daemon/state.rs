@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, Semaphore};
@@ -78,7 +78,8 @@ pub(crate) struct Daemon {
     pub(crate) events: Events,
     pub(crate) console: Console,
     pub(crate) cgroups: Option<Cgroups>,
-    pub(crate) uids: RefCell<Uids>,
+    /// Locked only where waiting for a disk does no harm.
+    pub(crate) uids: Arc<Mutex<Uids>>,
     /// One component is hashed at a time: the first app starts as early as it can.
     pub(crate) hashing: Semaphore,
     /// Admissions at once.
@@ -87,6 +88,8 @@ pub(crate) struct Daemon {
     pub(crate) installing: RefCell<HashSet<String>>,
     /// Parts of the sandbox that this kernel can't give and that were told.
     pub(crate) sandbox_notes: RefCell<BTreeSet<String>>,
+    /// Keys of artefacts that were refused: the image's are passed over from then on.
+    pub(crate) misfits: RefCell<BTreeSet<String>>,
     /// Open look-ups and fetches for apps.
     pub(crate) fetching: Arc<Semaphore>,
     /// Text that apps share.

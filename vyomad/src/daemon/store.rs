@@ -18,8 +18,15 @@ pub(crate) fn open(daemon: &Daemon, key: &str) -> Option<File> {
         .runtime
         .cache_compiled
         .then_some(&own);
+    // One that the engine refused can't be removed from the image; this device makes its own where it may.
+    let refused = daemon.settings.profile.runtime.jit && daemon.misfits.borrow().contains(key);
+    let image: &[PathBuf] = if refused {
+        &[]
+    } else {
+        &daemon.settings.image_stores
+    };
     kept.into_iter()
-        .chain(&daemon.settings.image_stores)
+        .chain(image)
         .find_map(|store| File::open(store.join(key)).ok())
 }
 
@@ -43,7 +50,7 @@ pub(crate) fn keep(daemon: &Daemon, new: &Path, key: &str) -> io::Result<()> {
     fs::rename(new, daemon.path("store").join(key))
 }
 
-/// Removes an artefact that turned out not to fit; it is made anew at the next start.
+/// Removes an artefact that turned out not to fit; it is made anew.
 pub(crate) fn discard(daemon: &Daemon, key: &str) {
     let _ = fs::remove_file(daemon.path("store").join(key));
 }

@@ -146,11 +146,13 @@ async fn watch(daemon: Shared, app: Rc<App>, launched: Launched) {
             daemon.event(None, "warning", &format!("sandbox of apps: {note}"));
         }
     }
-    if let Ending::NotStarted(why) = &ending
-        && why.contains("compiled artefact does not fit")
-    {
-        store::discard(&daemon, &artefact_key);
-    }
+    let misfit = match &ending {
+        Ending::NotStarted(why) if why.contains("compiled artefact does not fit") => {
+            store::discard(&daemon, &artefact_key);
+            Some(why.clone())
+        }
+        _ => None,
+    };
     if let Some(stdin) = &run.stdin {
         app.dropped_before
             .set(app.dropped_before.get() + stdin.dropped());
@@ -158,6 +160,19 @@ async fn watch(daemon: Shared, app: Rc<App>, launched: Launched) {
     *app.run.borrow_mut() = None;
     if let Some(groups) = &daemon.cgroups {
         groups.remove(&app.name);
+    }
+    if let Some(why) = misfit
+        && app.phase() == Phase::Running
+        && daemon.misfits.borrow_mut().insert(artefact_key)
+    {
+        // The store's failure, not the app's: it counts as no restart and follows no policy. Once for each artefact,
+        // so that an engine that refuses what it made itself does not go on for ever.
+        daemon.event(
+            Some(&app.name),
+            "warning",
+            &format!("{why}; it is made anew"),
+        );
+        return perform(&daemon, &app, Action::Spawn);
     }
     send(&daemon, &app, Event::Ended(ending));
 }
@@ -236,7 +251,9 @@ fn arm(daemon: &Shared, app: &Rc<App>) {
             tokio::time::sleep(wait).await;
             // Taken first: `send` arms anew, and must not abort the task that it runs in.
             app.timer.borrow_mut().take();
-            if app.run().is_some_and(|run| run.showed_life()) {
+            // Whoever is being made ready can't show any.
+            let preparing = app.preparing.borrow().is_some();
+            if preparing || app.run().is_some_and(|run| run.showed_life()) {
                 send(&daemon, &app, Event::Alive);
             }
             send(&daemon, &app, Event::Tick);

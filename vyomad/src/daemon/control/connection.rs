@@ -20,6 +20,9 @@ use crate::init::power::PowerAction;
 /// For a frame to arrive whole once begun, and for one to be taken by the client.
 const FRAME_TIME: Duration = Duration::from_secs(10);
 
+/// For a client to say who it is: without a limit, silent ones would hold all places for ever.
+const HELLO_TIME: Duration = Duration::from_secs(10);
+
 /// A client.
 pub(crate) struct Connection {
     stream: UnixStream,
@@ -53,7 +56,14 @@ pub(crate) async fn serve(daemon: &Shared, stream: UnixStream) -> Result<(), Clo
 }
 
 async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Closed> {
-    connection.hello(daemon).await?;
+    // Before it every other client of the socket could wait for a place in vain.
+    let Ok(greeted) = timeout(HELLO_TIME, connection.hello(daemon)).await else {
+        let message = format!("found no Hello within {} s", HELLO_TIME.as_secs());
+        let error = Response::Error(refuse(ErrorKind::Protocol, message));
+        connection.send(&error).await?;
+        return Err(Closed::Gone);
+    };
+    greeted?;
     loop {
         let request = connection.request().await?;
         let response = match request {
