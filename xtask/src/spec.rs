@@ -101,7 +101,7 @@ fn untested(promise: Option<(usize, bool)>) -> Option<String> {
 /// `path/file.rs::name`, as it stands between backticks.
 fn test(code: &str) -> Option<(&str, &str)> {
     code.split_once("::")
-        .filter(|(path, _)| path.ends_with(".rs"))
+        .filter(|(path, _)| std::path::Path::new(path).extension() == Some("rs".as_ref()))
 }
 
 /// Whether `text` has a test of that name: a function below `#[test]` or `#[tokio::test]`, with other attributes and

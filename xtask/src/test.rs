@@ -109,7 +109,7 @@ pub(crate) fn command(context: &Context, options: &Options) -> ExitCode {
         .iter()
         .any(|(name, kind, _)| *kind == Kind::Tests && selected(name, *kind));
     for (name, kind, step) in STAGES {
-        if !selected(name, kind) && !(kind == Kind::Ground && any_tests) {
+        if !(selected(name, kind) || kind == Kind::Ground && any_tests) {
             continue;
         }
         let ground = done
