@@ -1,5 +1,5 @@
-//! Promises of the specification that stand between the subjects of the other files: the store, power failures inside
-//! an installation, broadcasts, silent clients, and guests that only a running daemon can prove something with.
+//! Promises of the specification that stand between the subjects of the other files: the store, a daemon that dies
+//! inside an installation, broadcasts, silent clients, and guests that only a running daemon can prove something with.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -121,7 +121,7 @@ fn an_artefact_that_does_not_fit_is_made_anew_and_the_app_runs_whatever_its_rest
 }
 
 #[test]
-fn whenever_the_power_fails_inside_a_replacement_the_old_or_the_new_version_runs_whole() {
+fn whenever_the_daemon_dies_inside_a_replacement_the_old_or_the_new_version_runs_whole() {
     const MOMENTS: u32 = 15;
     /// The two versions: component, version, and what it says when it runs.
     const VERSIONS: [(&str, &str, &str); 2] =
@@ -185,7 +185,7 @@ fn whenever_the_power_fails_inside_a_replacement_the_old_or_the_new_version_runs
 }
 
 #[test]
-fn nans_have_the_same_bits_on_every_engine_and_processor() {
+fn nans_have_the_bits_that_are_the_same_everywhere() {
     let setup = Setup::new(PROFILE).app("nan");
     let daemon = setup.start();
     daemon.wait_for_log("nan", "exited with code 0");
