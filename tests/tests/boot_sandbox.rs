@@ -95,8 +95,10 @@ fn nobody_gets_out(arch: &'static str) {
             json!([0, 1, 2, 3]),
         ),
     ];
+    // An image has no such file; here it has one, or there would be nothing to refuse.
+    let passwd = concat!("/etc/passwd=", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let mut machine = Machine::new("server-headless", arch)
-        .arg(&["--memory", "256", "--probe"])
+        .arg(&["--memory", "256", "--probe", "--add", passwd])
         .app("notes");
     for (name, port, capabilities, ..) in &probes {
         machine = machine.app_as("hello", name, probe(name, *port, capabilities));
@@ -121,7 +123,13 @@ fn nobody_gets_out(arch: &'static str) {
         uids.push(uid);
         if *name == "files" {
             // Past seccomp: the owner and mode of the folders or Landlock refused it.
-            for attempt in ["open other app's data", "open other app's data by .."] {
+            for attempt in [
+                "open other app's data",
+                "open other app's data by ..",
+                "open /etc/passwd",
+                "open through symlink",
+                "open /proc/self/exe",
+            ] {
                 assert_eq!(results[attempt], EACCES, "{arch}: {attempt}");
             }
         }
