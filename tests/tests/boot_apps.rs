@@ -291,7 +291,7 @@ fn two_hundred_resident_apps_fit_into_a_gigabyte_and_each_answers() {
     sizes.sort_unstable();
     let info = device.info();
     let left = info.memory_available_kb / 1024;
-    println!(
+    eprintln!(
         "{APPS} resident apps, {PLATFORM} x86_64, {} MB: all had answered {:.1} s after vyomad's start; {} KiB (PSS) an \
          app at the median; {left} MB left",
         info.memory_total_kb / 1024,

@@ -55,7 +55,7 @@ fn the_http_server_serves_people_and_programs_and_survives_garbage() {
         assert!(body.to_string().contains(PROFILE), "{body}");
     };
     served();
-    let long = [b"GET /".as_slice(), &[b'a'; 100_000]].concat();
+    let long = [b"GET /".as_slice(), "a".repeat(100_000).as_bytes()].concat();
     let garbage: [&[u8]; 7] = [
         b"",
         b"\0\xff\xfe\r\n\r\n",
@@ -283,10 +283,9 @@ fn printing(lines: &str, capabilities: &str) -> Setup {
 #[test]
 fn a_broadcast_reaches_every_other_app_and_not_its_sender() {
     // What `ping` waits for, whichever number it has come to; an answer to nobody tells who wrote to the speaker.
-    let pongs: String = (1..=30)
-        .map(|n| format!("@broadcast: pong {n}\n"))
-        .collect();
-    let setup = printing(&format!("{pongs}@reply: thanks\n"), "")
+    let pongs: Vec<String> = (1..=30).map(|n| format!("@broadcast: pong {n}")).collect();
+    let pongs = pongs.join("\n");
+    let setup = printing(&format!("{pongs}\n@reply: thanks\n"), "")
         .app_as("ping", "listener-a", str::to_string)
         .app_as("ping", "listener-b", str::to_string);
     let daemon = setup.start();
