@@ -3,6 +3,11 @@
 //!
 //! A boot takes seconds, so each test looks at as much of one as can be seen without disturbance.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "a full house is a figure, too, and is told"
+)]
+
 use std::time::Duration;
 
 use vyoma_capabilities::control::{AppStatus, Stream};

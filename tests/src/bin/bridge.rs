@@ -28,7 +28,7 @@ const PORT: u16 = 7;
 /// More threads than any app may have.
 const MANY: usize = 200;
 /// Longest first line of a connection.
-const LINE: u64 = 4096;
+const LINE: usize = 4096;
 
 fn main() -> io::Result<()> {
     if std::process::id() == 1 {
@@ -70,11 +70,9 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
 /// Byte by byte: what follows belongs to someone else.
 fn first_line(stream: &mut TcpStream) -> io::Result<String> {
     let mut line = Vec::new();
-    for byte in stream.take(LINE).bytes() {
-        match byte? {
-            b'\n' => break,
-            byte => line.push(byte),
-        }
+    let mut byte = [0];
+    while line.len() < LINE && stream.read(&mut byte)? == 1 && byte != *b"\n" {
+        line.extend(byte);
     }
     String::from_utf8(line).map_err(io::Error::other)
 }
