@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use regex_lite::Regex;
-use vyoma_capabilities::control::{AppStatus, DeviceInfo, Request, Response};
+use vyoma_capabilities::control::{AppStatus, DeviceInfo, Request, Response, Stream};
 use vyoma_capabilities::lifecycle::Phase;
 
 use crate::apps::{self, App};
@@ -117,6 +117,17 @@ impl Hosted {
 
 impl Drop for Hosted {
     fn drop(&mut self) {
+        // In order, so that it takes its apps along; then, should it not listen, the hard way.
+        let asked = self
+            .connect()
+            .and_then(|mut control| control.ask(&Request::Shutdown));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while asked.is_ok() && Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -236,11 +247,16 @@ fn hosted(context: &Context, starts: usize) -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-/// Takes in hello's other lines, so that the next one is the first of the next run. `hello` asks for the platform last.
+/// Takes in hello's other lines, so that the next one is the first of the next run. The last is the daemon's word that
+/// it has ended.
 fn drain(logs: &mut Control) -> anyhow::Result<()> {
     loop {
         match logs.next()? {
-            Response::LogLine(line) if line.text.contains("running on") => return Ok(()),
+            Response::LogLine(line)
+                if line.stream == Stream::System && line.text.starts_with("exited") =>
+            {
+                return Ok(());
+            }
             Response::LogLine(_) => {}
             other => bail!("the daemon answered {other:?} among log lines"),
         }
