@@ -246,8 +246,15 @@ fn a_device_keeps_its_apps_data_and_logs_over_a_reboot_and_a_power_cut() {
     let device = machine.start();
     device.wait_for_log("notes", "start 3, 0 notes");
     assert_eq!(uid_of(&device, "notes"), uid);
-    device.wait_for_app("pong", "to run", running);
+    let pong = device.wait_for_app("pong", "to run", |app| {
+        running(app) && app.uptime_ms.is_some_and(|ms| ms > 1000)
+    });
+    assert_eq!((pong.restarts, pong.last_ending), (0, None));
     device.wait_for_app("clock", "to run", running);
+    assert!(
+        !device.console().contains("does not fit"),
+        "an artefact was found that was not whole"
+    );
     assert_ne!(uid_of(&device, "pong"), uid_of(&device, "clock"));
 }
 

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use vyoma_capabilities::control::MAX_COMPONENT;
 
+use super::install::blocking;
 use super::process::{self, Role};
 use super::reaper::Status;
 use super::state::{Daemon, Mode};
@@ -158,6 +159,9 @@ pub(crate) async fn admit(
                         "admission of {name}: found artefact key {artefact_key}; expected {key}"
                     )));
                 }
+                // Bytes before the name: after a power failure, half an artefact must not be found under a key.
+                let bytes = artefact.try_clone().map_err(failed)?;
+                blocking(move || bytes.sync_all()).await.map_err(failed)?;
                 store::keep(daemon, &path, &key).map_err(failed)?;
             }
             // Anew and for reading only: an app must not be able to write to what it runs.
