@@ -143,8 +143,10 @@ impl Connection {
 
 /// A command with a clean environment, its three streams piped or null.
 pub(crate) fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vyomactl"));
+    // Whoever runs these tests in the background of a shell made them ignore SIGINT, and children inherit that.
+    let mut command = Command::new("env");
     command
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_vyomactl")])
         .args(args)
         .env_remove("VYOMA_TARGET")
         .env_remove("NO_COLOR")
