@@ -55,6 +55,7 @@ type Step = fn(&Context, &Options) -> anyhow::Result<Tally>;
 
 const STAGES: [(&str, Kind, Step); 14] = [
     ("set-up", Kind::Ground, |context, _| {
+        keep_own_copy(context)?;
         setup::ensure(context, Need::Everything).map(none)
     }),
     ("formatting", Kind::Check, |context, _| {
@@ -292,6 +293,21 @@ fn kernels(context: &Context) -> anyhow::Result<()> {
         .try_for_each(|arch| kernel::ensure(context, arch).map(drop))
 }
 
+/// This program as it was when the run began: `cargo test` of the workspace puts another file in its place.
+fn own_copy(context: &Context) -> PathBuf {
+    context.out.join("xtask-under-test")
+}
+
+fn keep_own_copy(context: &Context) -> anyhow::Result<()> {
+    let own = std::env::current_exe().context("cannot tell where xtask itself is")?;
+    std::fs::create_dir_all(&context.out)?;
+    // Not over the old file: a program that still runs can't be written to.
+    let _ = std::fs::remove_file(own_copy(context));
+    std::fs::copy(&own, own_copy(context))
+        .with_context(|| format!("cannot copy {}", own.display()))?;
+    Ok(())
+}
+
 /// `cargo test` with what tests are told by their environment.
 fn cargo_test(context: &Context) -> anyhow::Result<Command> {
     let programs = context
@@ -304,10 +320,7 @@ fn cargo_test(context: &Context) -> anyhow::Result<Command> {
         .env("VYOMAD_BIN", programs.join("vyomad"))
         .env("VYOMACTL_BIN", programs.join("vyomactl"))
         .env("VYOMA_APPS_DIR", staged(context))
-        .env(
-            "VYOMA_XTASK_BIN",
-            std::env::current_exe().context("cannot tell where xtask itself is")?,
-        );
+        .env("VYOMA_XTASK_BIN", own_copy(context));
     Ok(cargo)
 }
 
@@ -351,7 +364,8 @@ fn sdk(context: &Context, options: &Options) -> anyhow::Result<Tally> {
     cargo
         .current_dir(context.root.join("apps"))
         .env_remove("RUSTC_WRAPPER")
-        .args(["--package", "vyoma"]);
+        .args(["--package", "vyoma", "--package", "http-server"])
+        .args(["--package", "notes", "--package", "clock"]);
     harness(&mut cargo, options, &[]);
     run(cargo)
 }
