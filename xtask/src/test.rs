@@ -309,7 +309,7 @@ fn keep_own_copy(context: &Context) -> anyhow::Result<()> {
 }
 
 /// `cargo test` with what tests are told by their environment.
-fn cargo_test(context: &Context) -> anyhow::Result<Command> {
+fn cargo_test(context: &Context) -> Command {
     let programs = context
         .target
         .join(Arch::X86_64.rust_target())
@@ -321,7 +321,7 @@ fn cargo_test(context: &Context) -> anyhow::Result<Command> {
         .env("VYOMACTL_BIN", programs.join("vyomactl"))
         .env("VYOMA_APPS_DIR", staged(context))
         .env("VYOMA_XTASK_BIN", own_copy(context));
-    Ok(cargo)
+    cargo
 }
 
 fn harness(command: &mut Command, options: &Options, arguments: &[&str]) {
@@ -335,13 +335,13 @@ fn harness(command: &mut Command, options: &Options, arguments: &[&str]) {
 /// images' own target, since that build of Wasmtime is there already and a debug Cranelift is twenty times slower.
 fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
     const WITH_ENGINE: [&str; 2] = ["vyoma-adapter-wasmtime", "vyomad"];
-    let mut light = cargo_test(context)?;
+    let mut light = cargo_test(context);
     light.args(["--workspace", "--exclude", "vyoma-system-tests"]);
     for package in WITH_ENGINE {
         light.args(["--exclude", package]);
     }
     harness(&mut light, options, &[]);
-    let mut with_engine = cargo_test(context)?;
+    let mut with_engine = cargo_test(context);
     with_engine.args(["--release", "--target", Arch::X86_64.rust_target()]);
     // The probe proves the sandbox; without its feature cargo would leave those tests out in silence.
     with_engine.args(["--features", "vyomad/probe"]);
@@ -360,7 +360,7 @@ fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
 }
 
 fn sdk(context: &Context, options: &Options) -> anyhow::Result<Tally> {
-    let mut cargo = cargo_test(context)?;
+    let mut cargo = cargo_test(context);
     cargo
         .current_dir(context.root.join("apps"))
         .env_remove("RUSTC_WRAPPER")
@@ -387,7 +387,7 @@ fn system(
     arguments: &[&str],
 ) -> anyhow::Result<Tally> {
     let dir = context.root.join("tests/tests");
-    let mut cargo = cargo_test(context)?;
+    let mut cargo = cargo_test(context);
     cargo.args(["--package", "vyoma-system-tests"]);
     if !boots {
         cargo.arg("--lib");
