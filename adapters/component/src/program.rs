@@ -1,0 +1,155 @@
+//! A component reduced to what an engine for core modules can run: one core module, and for each function that it imports
+//! what the component connects to it.
+//!
+//! Two shapes are read. *Plain*: one real core module beside wit-component's shim and fixups modules, as `wasm32-wasip2`
+//! toolchains make it; the module is borrowed from the component's bytes, unchanged. *Linked*: several real core modules that
+//! share one memory, as the preview-1 adapter makes it; with the feature `merge` they become one module. Everything else
+//! is refused with its reason. Nothing is validated here (that is `vyoma_runtime::component`'s job, with wasmparser), but
+//! no bytes make this panic or read outside of them.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::guest::Realloc;
+
+/// Bytes of a page of linear memory.
+pub const PAGE: u64 = 65536;
+
+/// What an engine runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program<'a> {
+    /// A core module. It imports functions only, and exports its one memory, [`Program::run`] and [`Program::reallocs`].
+    pub module: Cow<'a, [u8]>,
+    /// Its function imports, in its order.
+    pub imports: Vec<Import<'a>>,
+    /// The export that is `wasi:cli/run`'s `run`: no parameter, one i32 (0: ok, 1: error).
+    pub run: Cow<'a, str>,
+    /// The exports that are `realloc` functions: (i32, i32, i32, i32) -> i32. `Realloc(n)` is the n-th.
+    pub reallocs: Vec<Cow<'a, str>>,
+    /// What it needs.
+    pub needs: Needs,
+}
+
+/// What a program needs of its engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Pages of linear memory at start.
+    pub memory_pages: u64,
+    /// Most pages, when the module says so.
+    pub memory_max_pages: Option<u64>,
+    /// First free byte after data and stack, when the module exports the constant `__heap_base`.
+    pub heap_base: Option<u32>,
+    /// Entries of all tables at start.
+    pub table_entries: u64,
+    /// Functions, imported ones included.
+    pub functions: u32,
+    /// Bytes of the code section.
+    pub code_bytes: u32,
+    /// Globals, imported ones included.
+    pub globals: u32,
+}
+
+/// A core value type; others are in no admitted import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names of the WebAssembly specification")]
+pub enum CoreType {
+    I32,
+    I64,
+    F32,
+    F64,
+}
+
+/// A core function type with at most one result, as the canonical ABI makes them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Signature {
+    /// Types of the parameters: at most 17 (16 and a pointer for results).
+    pub params: Vec<CoreType>,
+    /// Type of the result.
+    pub result: Option<CoreType>,
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(")?;
+        for (index, param) in self.params.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{param}")?;
+        }
+        f.write_str(")")?;
+        self.result.map_or(Ok(()), |result| write!(f, " -> {result}"))
+    }
+}
+
+impl fmt::Display for CoreType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        })
+    }
+}
+
+/// One function import of the core module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import<'a> {
+    /// Module name of the core import, as it stands in the module.
+    pub module: Cow<'a, str>,
+    /// Field name of the core import.
+    pub field: Cow<'a, str>,
+    /// Its core signature.
+    pub signature: Signature,
+    /// What the component connects to it.
+    pub target: Target<'a>,
+    /// `realloc` option of the `canon lower`.
+    pub realloc: Option<Realloc>,
+}
+
+/// What a core import means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// A function of an imported interface, lowered.
+    Function {
+        /// Interface with its version: `wasi:io/streams@0.2.6`
+        interface: Cow<'a, str>,
+        /// `[method]output-stream.write`
+        function: Cow<'a, str>,
+    },
+    /// `canon resource.drop` of a resource type of an imported interface.
+    Drop {
+        /// Interface with its version.
+        interface: Cow<'a, str>,
+        /// `output-stream`
+        resource: Cow<'a, str>,
+    },
+}
+
+/// Why a component can't be reduced. One line for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The bytes are not what the format demands.
+    Malformed {
+        /// Byte in the component.
+        offset: usize,
+        /// What was expected there.
+        expected: &'static str,
+    },
+    /// A component, but not of a shape that runs on engines without a component model.
+    Shape(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed { offset, expected } => {
+                write!(f, "malformed at offset {offset:#x}: expected {expected}")
+            }
+            Self::Shape(why) => f.write_str(why),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
