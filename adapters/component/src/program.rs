@@ -78,7 +78,8 @@ impl fmt::Display for Signature {
             write!(f, "{comma}{param}")?;
         }
         f.write_str(")")?;
-        self.result.map_or(Ok(()), |result| write!(f, " -> {result}"))
+        self.result
+            .map_or(Ok(()), |result| write!(f, " -> {result}"))
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Trap {
     WrongHandle(u32),
     /// A resource was dropped while another that came of it lives.
     HasChildren,
+    /// A host call from inside `cabi_realloc`, which the canonical ABI forbids.
+    CannotLeave,
     /// `cabi_realloc` itself trapped: the engine holds the reason.
     Guest,
     /// Any other rule of an interface that has no error value, e.g. an empty list for `poll`.
@@ -35,6 +37,7 @@ impl fmt::Display for Trap {
                 write!(f, "handle index {handle} used with the wrong type")
             }
             Self::HasChildren => f.write_str("resource has children"),
+            Self::CannotLeave => f.write_str("cannot leave component instance"),
             Self::Guest => f.write_str("trap in cabi_realloc"),
             Self::Interface(rule) => f.write_str(rule),
         }

@@ -1,0 +1,260 @@
+//! From an import of the core module to the host function behind it, and the call itself.
+//!
+//! A platform names the interfaces that it has ([`Platform::interfaces`]); an adapter links each import of a
+//! program once, and then calls by the link. Versions of an interface that semver calls compatible (0.2.x) are the same
+//! interface. Nothing here knows an engine.
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+use crate::abi::{Lift, Lifting, Lower, Lowering, Slots};
+use crate::guest::{Guest, Realloc};
+use crate::handles::Handles;
+use crate::program::{CoreType, Import, Signature, Target};
+use crate::trap::Trap;
+
+/// The most flat parameters of a lowered function before they are passed in memory (canonical ABI, MAX_FLAT_PARAMS). No
+/// function of WASI 0.2 has more.
+const MAX_FLAT_PARAMS: usize = 16;
+
+/// A set of host functions over the services of one platform.
+pub trait Platform: Sized + 'static {
+    /// Everything that a guest can import here.
+    fn interfaces() -> &'static [&'static Interface<Self>];
+}
+
+/// An interface as the host provides it.
+pub struct Interface<S: 'static> {
+    /// Without its version: `wasi:io/streams`
+    pub name: &'static str,
+    /// Its functions and methods.
+    pub functions: &'static [Function<S>],
+    /// The resource types that it defines.
+    pub resources: &'static [ResourceType<S>],
+}
+
+/// A host function. Made by the macro [`function`](crate::function).
+pub struct Function<S> {
+    /// As WIT names it in a component: `[method]pollable.block`
+    pub name: &'static str,
+    /// Core signature of its lowering.
+    pub signature: fn() -> Signature,
+    /// Lifts the arguments, calls, lowers the result.
+    pub call: fn(&mut Call<'_, S>) -> Result<(), Trap>,
+}
+
+/// A resource type. Made by the macro [`resource`](crate::resource).
+pub struct ResourceType<S> {
+    /// As WIT names it: `pollable`
+    pub name: &'static str,
+    /// `resource.drop` of a handle.
+    pub drop: fn(&mut Context<'_, S>, u32) -> Result<(), Trap>,
+}
+
+/// What a host function works on.
+pub struct Context<'a, S> {
+    /// The platform.
+    pub services: &'a mut S,
+    /// What the guest holds.
+    pub handles: &'a mut Handles,
+    /// The guest's memory, for arguments that are views of it ([`Bytes`](crate::abi::Bytes)).
+    pub guest: &'a mut dyn Guest,
+}
+
+/// One call on its way: raw arguments in, raw result out.
+pub struct Call<'a, S> {
+    /// What the function works on.
+    pub context: Context<'a, S>,
+    /// Where results that are lists or strings are allocated.
+    pub realloc: Option<Realloc>,
+    /// Arguments, one a slot (i32 and f32 in the low half); the result, if any, replaces the first.
+    pub slots: &'a mut [u64],
+}
+
+/// Makes a [`Function`] of a name and a `fn(&mut Context<S>, (A, B, ..)) -> Result<R, Trap>`.
+#[macro_export]
+macro_rules! function {
+    ($name:literal, $function:expr) => {
+        $crate::host::Function {
+            name: $name,
+            signature: || $crate::host::signature(&$function),
+            call: |call| $crate::host::invoke(call, &$function),
+        }
+    };
+}
+
+/// Makes a [`ResourceType`] of a name and the Rust type behind it; dropping it in Rust closes what it holds.
+#[macro_export]
+macro_rules! resource {
+    ($name:literal, $type:ty) => {
+        $crate::host::ResourceType {
+            name: $name,
+            drop: |context, handle| context.handles.remove::<$type>(handle).map(drop),
+        }
+    };
+}
+
+/// Core signature of the lowering of `function`.
+pub fn signature<S, A: Lift, R: Lower>(
+    _: &impl Fn(&mut Context<'_, S>, A) -> Result<R, Trap>,
+) -> Signature {
+    let mut params = A::flat();
+    debug_assert!(
+        params.len() <= MAX_FLAT_PARAMS,
+        "passed in memory: not supported"
+    );
+    let results = R::flat();
+    let result = if results.len() > 1 {
+        params.push(CoreType::I32);
+        None
+    } else {
+        results.first().copied()
+    };
+    Signature { params, result }
+}
+
+/// Lifts the arguments, calls `function`, lowers its result.
+pub fn invoke<S, A: Lift, R: Lower>(
+    call: &mut Call<'_, S>,
+    function: &impl Fn(&mut Context<'_, S>, A) -> Result<R, Trap>,
+) -> Result<(), Trap> {
+    let context = &mut call.context;
+    let mut slots = Slots::new(call.slots);
+    let mut lifting = Lifting {
+        guest: context.guest,
+        handles: context.handles,
+    };
+    let arguments = A::lift(&mut lifting, &mut slots)?;
+    let indirect = R::FLAT > 1;
+    let pointer = if indirect { slots.u32()? } else { 0 };
+    let result = function(context, arguments)?;
+    let mut lowering = Lowering {
+        guest: context.guest,
+        realloc: call.realloc,
+    };
+    if indirect {
+        lowering.check(pointer, R::SIZE, R::ALIGN)?;
+        return result.store(&mut lowering, pointer);
+    }
+    if let Some(value) = result.lower(&mut lowering)? {
+        *call
+            .slots
+            .first_mut()
+            .ok_or(Trap::Abi("no slot for a result"))? = value;
+    }
+    Ok(())
+}
+
+/// An import that can be called.
+pub struct Linked<S: 'static> {
+    kind: Kind<S>,
+    realloc: Option<Realloc>,
+    /// Slots that a call needs: parameters, or one for the result.
+    pub slots: usize,
+}
+
+enum Kind<S: 'static> {
+    Function(&'static Function<S>),
+    Drop(&'static ResourceType<S>),
+}
+
+/// Why an import can't be linked. One line for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlinked(String);
+
+impl fmt::Display for Unlinked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for Unlinked {}
+
+/// Finds what `import` means on platform `S`.
+pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
+    let (versioned, name) = match &import.target {
+        Target::Function {
+            interface,
+            function,
+        } => (interface, function),
+        Target::Drop {
+            interface,
+            resource,
+        } => (interface, resource),
+    };
+    let unknown = || {
+        Unlinked(format!(
+            "imports `{name}` of `{versioned}`, which no host here provides"
+        ))
+    };
+    let interface = versioned
+        .split_once('@')
+        .filter(|(_, version)| version.starts_with("0.2."))
+        .and_then(|(name, _)| {
+            S::interfaces()
+                .iter()
+                .find(|interface| interface.name == name)
+        })
+        .ok_or_else(unknown)?;
+    let (kind, expected) = match &import.target {
+        Target::Function { .. } => {
+            let function = interface
+                .functions
+                .iter()
+                .find(|function| function.name == name)
+                .ok_or_else(unknown)?;
+            (Kind::Function(function), (function.signature)())
+        }
+        Target::Drop { .. } => {
+            let resource = interface
+                .resources
+                .iter()
+                .find(|resource| resource.name == name)
+                .ok_or_else(unknown)?;
+            let signature = Signature {
+                params: [CoreType::I32].into(),
+                result: None,
+            };
+            (Kind::Drop(resource), signature)
+        }
+    };
+    if expected != import.signature {
+        return Err(Unlinked(format!(
+            "imports `{name}` of `{versioned}` with the core signature {}; expected {expected}",
+            import.signature
+        )));
+    }
+    Ok(Linked {
+        kind,
+        realloc: import.realloc,
+        slots: expected.params.len().max(1),
+    })
+}
+
+/// Calls a linked import. A guest that is inside its `realloc` on behalf of a host call must not call another host
+/// function: adapters answer that with [`Trap::CannotLeave`] before they come here.
+pub fn call<S: Platform>(
+    linked: &Linked<S>,
+    services: &mut S,
+    handles: &mut Handles,
+    guest: &mut dyn Guest,
+    slots: &mut [u64],
+) -> Result<(), Trap> {
+    let mut context = Context {
+        services,
+        handles,
+        guest,
+    };
+    match linked.kind {
+        Kind::Function(function) => (function.call)(&mut Call {
+            context,
+            realloc: linked.realloc,
+            slots,
+        }),
+        Kind::Drop(resource) => {
+            let handle = slots.first().ok_or(Trap::Abi("no argument"))?;
+            (resource.drop)(&mut context, *handle as u32)
+        }
+    }
+}
