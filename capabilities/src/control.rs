@@ -4,7 +4,8 @@
 //! A connection starts with [`Request::Hello`]; then each request gets one [`Response`], except that
 //! [`Request::Logs`] and [`Request::Events`] with `follow` stream [`Response::LogLine`] / [`Response::Event`] until
 //! the client hangs up. Streams end with [`Response::Done`]. An upload is [`Request::Install`], then exactly
-//! `component_size` bytes in binary frames, then one [`Response`].
+//! `component_size` bytes in binary frames, then as many bytes of machine code as its `ahead_of_time` announces, then one
+//! [`Response`].
 
 use alloc::format;
 use alloc::string::String;
@@ -20,6 +21,8 @@ pub const PROTOCOL: u32 = 1;
 pub const MAX_FRAME: usize = 256 * 1024;
 /// Most bytes of a component that a Linux device takes.
 pub const MAX_COMPONENT: u64 = 64 * 1024 * 1024;
+/// Most bytes of machine code that a device takes with a component: at most 3 times the component, measured.
+pub const MAX_ARTEFACT: u64 = 4 * MAX_COMPONENT;
 /// Most bytes of a `vyoma.toml`.
 pub const MAX_MANIFEST: usize = 64 * 1024;
 
@@ -54,6 +57,9 @@ pub enum Request {
         component_size: u64,
         /// Lower-case hex SHA-256 of the component.
         sha256: String,
+        /// Machine code for this device, made of the component elsewhere, that follows the component.
+        #[serde(default)]
+        ahead_of_time: Option<Upload>,
     },
     /// Stop an app and forget it, its data too unless `keep_data`.
     Remove {
@@ -88,6 +94,50 @@ pub enum Request {
     Shutdown,
     /// Ordered shutdown and restart (hosted: the daemon ends).
     Reboot,
+}
+
+/// Bytes that are announced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// How many follow.
+    pub size: u64,
+    /// Their SHA-256 in lower-case hex.
+    pub sha256: String,
+}
+
+/// What machine code made ahead of time has to be made for; the words of an artefact's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AheadOfTime {
+    /// Engine and version, e.g. `wamr 2.4.3`.
+    pub engine: String,
+    /// Architecture and CPU level.
+    pub target: String,
+    /// Everything else that changes the code.
+    pub flags: String,
+    /// The profile's `optimization_level`.
+    pub optimization_level: crate::profile::OptimizationLevel,
+}
+
+/// What runs of an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Execution {
+    /// Machine code that was made on this device, or by its own engine for its image.
+    Compiled,
+    /// Machine code that was made ahead of time, off the device.
+    AheadOfTime,
+    /// The engine's interpreter.
+    Interpreted,
+}
+
+impl core::fmt::Display for Execution {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Compiled => "compiled",
+            Self::AheadOfTime => "ahead-of-time",
+            Self::Interpreted => "interpreted",
+        })
+    }
 }
 
 /// What the device answers.
@@ -188,6 +238,9 @@ pub struct AppStatus {
     pub dropped_lines: u64,
     /// Capabilities declared but not available here.
     pub unavailable: Vec<String>,
+    /// What runs, while it runs.
+    #[serde(default)]
+    pub execution: Option<Execution>,
 }
 
 /// Which stream a line came from.
@@ -267,6 +320,9 @@ pub struct DeviceInfo {
     pub last_epitaph: Option<String>,
     /// Addresses, e.g. `eth0 10.0.2.15/24`.
     pub addresses: Vec<String>,
+    /// What machine code that comes with an installation has to be made for; absent where none is taken.
+    #[serde(default)]
+    pub ahead_of_time: Option<AheadOfTime>,
 }
 
 impl core::fmt::Display for ControlError {

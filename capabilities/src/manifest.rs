@@ -21,6 +21,8 @@ pub struct Manifest {
     pub capabilities: Declared,
     /// `[resources]`
     pub resources: Resources,
+    /// `[realtime]`
+    pub realtime: Option<Realtime>,
     /// `[window]`
     pub window: Option<Window>,
     /// `[[menu_items]]`
@@ -188,6 +190,14 @@ pub struct Resources {
     pub cpu_percent: Option<u32>,
     /// Most data on disk, in KiB.
     pub storage_kb: Option<u32>,
+}
+
+/// `[realtime]`: the app's threads run by the clock and not by their share (SCHED_FIFO), and its memory is locked, so that
+/// no page fault delays them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Realtime {
+    /// SCHED_FIFO priority, 1 to 98; 99 is left to the kernel's own threads.
+    pub priority: u8,
 }
 
 /// `[window]`: wishes about the app's window.

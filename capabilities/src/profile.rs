@@ -171,7 +171,16 @@ pub fn builtin(name: &str) -> Option<&'static str> {
         .map(|(_, text)| *text)
 }
 
+/// The platform whose kernel is PREEMPT_RT.
+const REALTIME: &str = "robotics-rt";
+
 impl Profile {
+    /// Whether the platform's images have a real-time kernel, so that `[realtime]` of a manifest means something. The
+    /// guide's profiles have no key for it: it is what the platform's name says.
+    pub fn realtime(&self) -> bool {
+        self.name == REALTIME
+    }
+
     /// Whether the platform has `capability`.
     ///
     /// Three rows of the guide's table have no key of their own in a profile: `stdio` is everywhere; `mouse` is there

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
-use crate::manifest::{Adc, Gpio, I2c, Manifest, Spi, Uart};
+use crate::manifest::{Adc, Gpio, I2c, Manifest, Realtime, Spi, Uart};
 use crate::profile::Profile;
 
 /// What an app may do here. What is not in it does not exist for the app.
@@ -46,6 +46,9 @@ pub struct Grants {
     pub cpu_percent: Option<u32>,
     /// Most data on disk, in KiB.
     pub storage_kb: Option<u32>,
+    /// SCHED_FIFO and locked memory; only on a platform with a real-time kernel.
+    #[serde(default)]
+    pub realtime: Option<Realtime>,
 }
 
 /// What `network = true` gives.
@@ -104,6 +107,7 @@ pub fn resolve(manifest: &Manifest, profile: &Profile) -> Resolution {
         memory_kb: manifest.resources.memory_kb,
         cpu_percent: manifest.resources.cpu_percent,
         storage_kb: manifest.resources.storage_kb,
+        realtime: manifest.realtime.filter(|_| profile.realtime()),
     };
     let warnings = Capability::ALL
         .into_iter()

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use vyoma_capabilities::lifecycle::Ending;
+use vyoma_capabilities::manifest::Realtime;
 use vyoma_capabilities::profile::{Engine, OptimizationLevel, Profile};
 use vyoma_capabilities::resolve::Grants;
 
@@ -16,7 +17,8 @@ pub(crate) mod fd {
     pub(crate) const CODE: i32 = 4;
     /// `app`: the heartbeat page (see [`super::Heartbeat`]). `admit`: the empty file that takes the artefact.
     pub(crate) const SHARED: i32 = 5;
-    /// `app`: the data folder (`O_PATH | O_DIRECTORY`); only there when `filesystem` is granted.
+    /// `app`: the data folder (`O_PATH | O_DIRECTORY`); only there when `filesystem` is granted. `admit`: machine code that
+    /// came with the component, read-only; only there when some did.
     pub(crate) const DATA: i32 = 6;
 }
 
@@ -41,6 +43,8 @@ pub(crate) struct AppSpec {
     pub(crate) engine: Engine,
     /// The exact key under which the artefact was stored; the engine refuses one that does not fit itself.
     pub(crate) artefact_key: String,
+    /// SCHED_FIFO and locked memory, where the kernel is a real-time one.
+    pub(crate) realtime: Option<Realtime>,
 }
 
 /// What `vyomad app` reports on [`fd::CONTROL`] before it exits; nothing when it was killed.
@@ -81,6 +85,8 @@ pub(crate) struct AdmitSpec {
     pub(crate) sandbox_required: bool,
     /// False: only verify and validate, write no artefact (profile with `jit = false`, or artefact already there).
     pub(crate) compile: bool,
+    /// Machine code came with the component, as [`fd::DATA`].
+    pub(crate) machine_code: bool,
 }
 
 /// What `vyomad admit` answers.

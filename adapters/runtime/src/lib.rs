@@ -117,6 +117,16 @@ pub trait WasmRuntime {
     fn version(&self) -> &'static str;
     /// The key that the artefact of this component has, here and now.
     fn key(&self, component_sha256: &str, level: OptimizationLevel) -> ArtefactKey;
+    /// The key of machine code that was made ahead of time, off the device, for this component here; `None` for an engine
+    /// that knows no such code. [`WasmRuntime::load`] takes it like what [`WasmRuntime::compile`] makes.
+    fn ahead_of_time_key(
+        &self,
+        component_sha256: &str,
+        level: OptimizationLevel,
+    ) -> Option<ArtefactKey> {
+        let _ = (component_sha256, level);
+        None
+    }
     /// Checks that the component is well-formed, uses only admitted features and imports only what a host here can provide.
     fn validate(&self, component: &[u8]) -> Result<(), EngineError>;
     /// Makes the artefact. The bytes have been verified and validated.

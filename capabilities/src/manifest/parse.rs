@@ -6,8 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{
-    Adc, App, Declared, Direction, Gpio, I2c, Manifest, MenuItem, Pin, Resources, RestartPolicy,
-    Spi, Uart, Window,
+    Adc, App, Declared, Direction, Gpio, I2c, Manifest, MenuItem, Pin, Realtime, Resources,
+    RestartPolicy, Spi, Uart, Window,
 };
 use crate::error::ConfigError;
 use crate::read::{Source, Table, Value, quoted};
@@ -26,13 +26,22 @@ const MAX_INDEX: u32 = 1023;
 const MAX_LABEL: usize = 128;
 /// Most menu items.
 const MAX_MENU: usize = 64;
+/// Highest priority of an app's threads: Linux has 1 to 99, and 99 is for the kernel's own (migration, watchdogs).
+const MAX_PRIORITY: u32 = 98;
 /// Largest coordinate: twice an 8K screen.
 const MAX_PIXELS: u32 = 16384;
 
 /// Names that mean something in `@name:` lines.
 const RESERVED: [&str; 3] = ["supervisor", "broadcast", "reply"];
 
-const DOCUMENT: &[&str] = &["app", "capabilities", "resources", "window", "menu_items"];
+const DOCUMENT: &[&str] = &[
+    "app",
+    "capabilities",
+    "resources",
+    "realtime",
+    "window",
+    "menu_items",
+];
 const APP: &[&str] = &[
     "name",
     "version",
@@ -66,6 +75,7 @@ const SPI: &[&str] = &["bus", "cs_pin"];
 const UART: &[&str] = &["port", "baud"];
 const ADC: &[&str] = &["channels"];
 const RESOURCES: &[&str] = &["memory_kb", "cpu_percent", "storage_kb"];
+const REALTIME: &[&str] = &["priority"];
 const WINDOW: &[&str] = &["x", "y", "w", "h", "z", "title", "width", "height"];
 const MENU_ITEM: &[&str] = &["label", "action", "enabled", "shortcut"];
 
@@ -75,6 +85,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("app", APP),
     ("capabilities", CAPABILITIES),
     ("resources", RESOURCES),
+    ("realtime", REALTIME),
     ("window", WINDOW),
     ("capabilities.gpio", GPIO),
     ("capabilities.i2c", I2C),
@@ -105,6 +116,11 @@ pub fn parse(file: &str, text: &str) -> Result<Manifest, ConfigError> {
             .map(read_resources)
             .transpose()?
             .unwrap_or_default(),
+        realtime: root
+            .table("realtime")?
+            .as_ref()
+            .map(read_realtime)
+            .transpose()?,
         window: root
             .table("window")?
             .as_ref()
@@ -430,6 +446,17 @@ fn read_resources(table: &Table<'_>) -> Result<Resources, ConfigError> {
         // 64 cores.
         cpu_percent: table.number("cpu_percent", 1..=6400)?,
         storage_kb: table.number("storage_kb", 1..=u32::MAX)?,
+    })
+}
+
+fn read_realtime(table: &Table<'_>) -> Result<Realtime, ConfigError> {
+    table.only(REALTIME, TABLES)?;
+    let priority = table.required(
+        "priority",
+        "the SCHED_FIFO priority of the app's threads, e.g. priority = 50",
+    )?;
+    Ok(Realtime {
+        priority: priority.number(1..=MAX_PRIORITY)? as u8,
     })
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
-use vyoma_capabilities::control::MAX_COMPONENT;
+use vyoma_capabilities::control::{Execution, MAX_COMPONENT};
 
 use super::install::blocking;
 use super::process::{self, Role};
@@ -88,21 +88,57 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         })
 }
 
-/// The artefact of a component whose hash is known: from a store, or made now as far as the profile allows.
+/// What an app process runs.
+#[derive(Debug)]
+pub(crate) struct Code {
+    /// The artefact, for reading only.
+    pub(crate) artefact: File,
+    pub(crate) key: String,
+    pub(crate) execution: Execution,
+}
+
+/// The artefact of a component whose hash is known: machine code that was made ahead of time, else what this device
+/// made or makes now as far as the profile allows.
 pub(crate) async fn artefact(
     daemon: &Daemon,
     name: &str,
     component: &Path,
     sha256: &str,
-) -> Result<(File, String), Refusal> {
+) -> Result<Code, Refusal> {
     let profile = &daemon.settings.profile;
     // Says which engine is missing, when one is: without it no key means anything.
     engine::runtime(profile).map_err(Refusal::Refused)?;
-    let key = engine::key(profile, sha256);
-    if let Some(artefact) = store::open(daemon, &key) {
-        return Ok((artefact, key));
+    let keys = engine::keys(profile, sha256);
+    if let Some(key) = keys.ahead_of_time {
+        let refused = daemon.misfits.borrow().contains(&key);
+        if let Some(artefact) = store::open(daemon, &key).filter(|_| !refused) {
+            return Ok(Code {
+                artefact,
+                key,
+                execution: Execution::AheadOfTime,
+            });
+        }
+        // Said once, and not again of one that was refused.
+        if !refused && daemon.missed.borrow_mut().insert(key) {
+            daemon.event(
+                Some(name),
+                "warning",
+                "no machine code for this device came with it, so it is interpreted, which is slower; install it with \
+                 `vyomactl install` where vyoma-aotc is (cargo xtask aotc), or build the image with it",
+            );
+        }
     }
-    if !profile.runtime.jit {
+    let key = keys.own;
+    let execution = engine::own_execution(profile.engine);
+    let own = |artefact, key| Code {
+        artefact,
+        key,
+        execution,
+    };
+    if let Some(artefact) = store::open(daemon, &key) {
+        return Ok(own(artefact, key));
+    }
+    if !engine::may_make(profile) {
         return Err(Refusal::Refused(format!(
             "no artefact {key} came with the image, and {} makes no code on the device (runtime.jit)",
             profile.name
@@ -111,10 +147,10 @@ pub(crate) async fn artefact(
     let _turn = daemon.admitting.acquire().await;
     // Another app with the same component may have been first.
     if let Some(artefact) = store::open(daemon, &key) {
-        return Ok((artefact, key));
+        return Ok(own(artefact, key));
     }
     let artefact = admit(daemon, name, component, Some(sha256), true).await?;
-    Ok((artefact, key))
+    Ok(own(artefact, key))
 }
 
 /// Checks a component, and makes its artefact if `compile`. The caller has a place in `admitting`.
@@ -124,6 +160,19 @@ pub(crate) async fn admit(
     component: &Path,
     expected_sha256: Option<&str>,
     compile: bool,
+) -> Result<File, Refusal> {
+    admit_with_code(daemon, name, component, expected_sha256, compile, None).await
+}
+
+/// The same for a component that came with machine code: `code` is opened for reading, and was made of this component for
+/// this device, or all of it is refused.
+pub(crate) async fn admit_with_code(
+    daemon: &Daemon,
+    name: &str,
+    component: &Path,
+    expected_sha256: Option<&str>,
+    compile: bool,
+    code: Option<File>,
 ) -> Result<File, Refusal> {
     let failed = |error: io::Error| Refusal::Failed(format!("admission of {name}: {error}"));
     let bytes = File::open(component)
@@ -137,9 +186,18 @@ pub(crate) async fn admit(
         uid: daemon.settings.root.then_some(uids::ADMIT),
         sandbox_required: daemon.settings.mode == Mode::Pid1,
         compile,
+        machine_code: code.is_some(),
     };
     let written = artefact.try_clone().map_err(failed)?;
-    let report = run(daemon, name, &spec, bytes.into(), written.into()).await?;
+    let report = run(
+        daemon,
+        name,
+        &spec,
+        bytes.into(),
+        written.into(),
+        code.map(Into::into),
+    )
+    .await?;
     match report {
         AdmitReport::Admitted {
             sha256,
@@ -153,7 +211,7 @@ pub(crate) async fn admit(
             }
             if compile && daemon.settings.profile.runtime.cache_compiled {
                 // The key is ours, not the process's word.
-                let key = engine::key(&daemon.settings.profile, &sha256);
+                let key = engine::keys(&daemon.settings.profile, &sha256).own;
                 if key != artefact_key {
                     return Err(Refusal::Failed(format!(
                         "admission of {name}: found artefact key {artefact_key}; expected {key}"
@@ -183,6 +241,7 @@ async fn run(
     spec: &AdmitSpec,
     component: OwnedFd,
     artefact: OwnedFd,
+    code: Option<OwnedFd>,
 ) -> Result<AdmitReport, Refusal> {
     let failed = |error: io::Error| Refusal::Failed(format!("admission of {name}: {error}"));
     let (ours, theirs) = process::control(spec).map_err(failed)?;
@@ -191,15 +250,17 @@ async fn run(
         Some(groups) => Some(groups.admit().map_err(Refusal::Failed)?),
         None => None,
     };
+    let mut descriptors = vec![
+        (theirs, fd::CONTROL),
+        (component, fd::CODE),
+        (artefact, fd::SHARED),
+    ];
+    descriptors.extend(code.map(|code| (code, fd::DATA)));
     let role = Role {
         kind: "admit",
         name,
         stdio: [Stdio::null(), Stdio::null(), stderr.into()],
-        descriptors: vec![
-            (theirs, fd::CONTROL),
-            (component, fd::CODE),
-            (artefact, fd::SHARED),
-        ],
+        descriptors,
         cgroup,
     };
     let mut process = process::start(&daemon.binary, &daemon.reaper, role).map_err(failed)?;

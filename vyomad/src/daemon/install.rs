@@ -3,7 +3,9 @@
 //!
 //! ```text
 //!  upload -> apps/.incoming-N/app.wasm      hashed while it comes, size capped
-//!         -> admission in its own process   the running version runs on
+//!         -> store/.new-N                   machine code, if it comes too: the same way
+//!         -> admission in its own process   the running version runs on; it also checks what the code was made from
+//!         -> fsync, store/KEY               one rename; a cache entry, so it may come before its app
 //!         -> fsync, apps/NAME/versions/ID   one rename of the folder
 //!         -> stop the app, switch `current` one rename of a symlink
 //!         -> start
@@ -17,7 +19,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use vyoma_capabilities::control::{ControlError, ErrorKind, MAX_COMPONENT, MAX_MANIFEST, Response};
+use vyoma_capabilities::control::{
+    self, ControlError, ErrorKind, MAX_ARTEFACT, MAX_COMPONENT, MAX_MANIFEST, Response,
+};
 use vyoma_capabilities::lifecycle::{Event, Phase};
 use vyoma_capabilities::manifest;
 
@@ -28,48 +32,88 @@ use super::files::sync;
 use super::operate::{self, Installing, ignore_missing, refuse};
 use super::state::Shared;
 use super::{store, supervisor};
+use crate::roles::engine;
 
 /// What has to stay free on the disk: logs, epitaphs and the clock go on being written on a full device.
 const SPARE_BYTES: u64 = 2 * 1024 * 1024;
 /// An artefact's size for each byte of its component, at most: measured 3 to 4 for Wasmtime.
 const ARTEFACT_FACTOR: u64 = 5;
 
+/// What a client says that it will send.
+pub(crate) struct Announced {
+    /// Bytes of the component.
+    pub(crate) size: u64,
+    /// Its SHA-256 in lower-case hex.
+    pub(crate) sha256: String,
+    /// Machine code for this device that follows it.
+    pub(crate) ahead_of_time: Option<control::Upload>,
+}
+
 /// Serves one `Install`. The outer error ends the connection, the inner one is an answer.
 pub(crate) async fn install(
     daemon: &Shared,
     connection: &mut Connection,
     manifest: &str,
-    size: u64,
-    sha256: &str,
+    announced: &Announced,
 ) -> Result<Result<Response, ControlError>, Closed> {
-    if size > MAX_COMPONENT {
-        // Nobody waits for the end of that: the connection goes too.
-        return Err(Closed::Refused(refuse(
-            ErrorKind::Limit,
-            format!("the component has {size} bytes; at most {MAX_COMPONENT} are taken"),
-        )));
-    }
-    let mut order = begin(daemon, manifest, size);
-    let mut left = size;
-    while left > 0 {
-        let bytes = connection.upload().await?;
-        if bytes.is_empty() || bytes.len() as u64 > left {
+    let size = announced.size;
+    let code = announced.ahead_of_time.as_ref().map_or(0, |code| code.size);
+    for (what, size, most) in [
+        ("component", size, MAX_COMPONENT),
+        ("machine code", code, MAX_ARTEFACT),
+    ] {
+        if size > most {
+            // Nobody waits for the end of that: the connection goes too.
             return Err(Closed::Refused(refuse(
-                ErrorKind::Protocol,
-                format!("found {} bytes; expected 1 to {left}", bytes.len()),
+                ErrorKind::Limit,
+                format!("the {what} has {size} bytes; at most {most} are taken"),
             )));
         }
-        left -= bytes.len() as u64;
-        // After a refusal the rest is read and forgotten: the client learns why when it has sent everything.
-        if let Ok(upload) = &mut order
-            && let Err(error) = upload.take(&bytes)
-        {
-            order = Err(error);
+    }
+    let mut order = begin(daemon, manifest, announced);
+    for (part, size) in [(Part::Component, size), (Part::Code, code)] {
+        let mut left = size;
+        while left > 0 {
+            let bytes = connection.upload().await?;
+            if bytes.is_empty() || bytes.len() as u64 > left {
+                return Err(Closed::Refused(refuse(
+                    ErrorKind::Protocol,
+                    format!("found {} bytes; expected 1 to {left}", bytes.len()),
+                )));
+            }
+            left -= bytes.len() as u64;
+            // After a refusal the rest is read and forgotten: the client learns why when it has sent everything.
+            if let Ok(upload) = &mut order
+                && let Err(error) = upload.take(part, &bytes)
+            {
+                order = Err(error);
+            }
         }
     }
     match order {
-        Ok(upload) => Ok(upload.finish(daemon, sha256).await),
+        Ok(upload) => Ok(upload.finish(daemon, announced).await),
         Err(error) => Ok(Err(error)),
+    }
+}
+
+/// The two parts of an upload, in the order in which they come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Component,
+    Code,
+}
+
+/// Machine code that is being uploaded.
+struct Code {
+    file: File,
+    path: PathBuf,
+    hash: Sha256,
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        // Gone from here already when it was put in its place.
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -83,6 +127,7 @@ struct Upload {
     file: File,
     hash: Sha256,
     size: u64,
+    code: Option<Code>,
 }
 
 /// A folder that goes away unless it is moved to its place.
@@ -94,7 +139,8 @@ impl Drop for Incoming {
     }
 }
 
-fn begin(daemon: &Shared, text: &str, size: u64) -> Result<Upload, ControlError> {
+fn begin(daemon: &Shared, text: &str, announced: &Announced) -> Result<Upload, ControlError> {
+    let size = announced.size;
     if text.len() > MAX_MANIFEST {
         return Err(refuse(
             ErrorKind::Limit,
@@ -109,7 +155,17 @@ fn begin(daemon: &Shared, text: &str, size: u64) -> Result<Upload, ControlError>
     let name = manifest.app.name;
     let busy = Installing::begin(daemon, &name)?;
     check_place(daemon, &name)?;
-    check_space(daemon, size)?;
+    let code = announced.ahead_of_time.as_ref();
+    if code.is_some() && engine::ahead_of_time(&daemon.settings.profile).is_none() {
+        let platform = &daemon.settings.profile.name;
+        return Err(refuse(
+            ErrorKind::Invalid,
+            format!(
+                "found machine code for {name}; expected none: {platform} takes only components"
+            ),
+        ));
+    }
+    check_space(daemon, size, code.map_or(0, |code| code.size))?;
     let dir = daemon
         .path("apps")
         .join(format!(".incoming-{}", daemon.next_serial()));
@@ -123,6 +179,15 @@ fn begin(daemon: &Shared, text: &str, size: u64) -> Result<Upload, ControlError>
         .mode(0o600)
         .open(dir.join("app.wasm"))
         .map_err(device)?;
+    let code = code
+        .map(|_| store::create(daemon))
+        .transpose()
+        .map_err(device)?
+        .map(|(file, path)| Code {
+            file,
+            path,
+            hash: Sha256::new(),
+        });
     Ok(Upload {
         _busy: busy,
         name,
@@ -131,6 +196,7 @@ fn begin(daemon: &Shared, text: &str, size: u64) -> Result<Upload, ControlError>
         file,
         hash: Sha256::new(),
         size,
+        code,
     })
 }
 
@@ -150,8 +216,8 @@ fn check_place(daemon: &Shared, name: &str) -> Result<(), ControlError> {
         .map_err(|why| refuse(ErrorKind::Limit, format!("can't install {name}: {why}")))
 }
 
-fn check_space(daemon: &Shared, size: u64) -> Result<(), ControlError> {
-    let needed = size + size * ARTEFACT_FACTOR + SPARE_BYTES;
+fn check_space(daemon: &Shared, size: u64, code: u64) -> Result<(), ControlError> {
+    let needed = size + size * ARTEFACT_FACTOR + code + SPARE_BYTES;
     let free = nix::sys::statvfs::statvfs(&daemon.settings.state)
         .map(|stat| stat.blocks_available() * stat.fragment_size())
         .map_err(|error| {
@@ -172,9 +238,13 @@ fn check_space(daemon: &Shared, size: u64) -> Result<(), ControlError> {
 }
 
 impl Upload {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), ControlError> {
-        self.hash.update(bytes);
-        self.file.write_all(bytes).map_err(|error| {
+    fn take(&mut self, part: Part, bytes: &[u8]) -> Result<(), ControlError> {
+        let (hash, file) = match (part, &mut self.code) {
+            (Part::Code, Some(code)) => (&mut code.hash, &mut code.file),
+            _ => (&mut self.hash, &mut self.file),
+        };
+        hash.update(bytes);
+        file.write_all(bytes).map_err(|error| {
             refuse(
                 ErrorKind::Device,
                 format!("{}: {error}", self.incoming.0.display()),
@@ -182,7 +252,11 @@ impl Upload {
         })
     }
 
-    async fn finish(self, daemon: &Shared, announced: &str) -> Result<Response, ControlError> {
+    async fn finish(
+        self,
+        daemon: &Shared,
+        announced: &Announced,
+    ) -> Result<Response, ControlError> {
         let Self {
             _busy,
             name,
@@ -191,6 +265,7 @@ impl Upload {
             file,
             hash,
             size,
+            code,
         } = self;
         drop(file);
         let sha256 = hex(&hash.finalize());
@@ -200,8 +275,20 @@ impl Upload {
                 format!("SHA-256 of {name}: found {sha256}; expected {expected}, as {who} says"),
             )
         };
-        if announced != sha256 {
-            return Err(mismatch(announced, "the client"));
+        if announced.sha256 != sha256 {
+            return Err(mismatch(&announced.sha256, "the client"));
+        }
+        if let (Some(code), Some(announced)) = (&code, &announced.ahead_of_time) {
+            let found = hex(&code.hash.clone().finalize());
+            if found != announced.sha256 {
+                return Err(refuse(
+                    ErrorKind::HashMismatch,
+                    format!(
+                        "SHA-256 of the machine code of {name}: found {found}; expected {}, as the client says",
+                        announced.sha256
+                    ),
+                ));
+            }
         }
         let dir = &incoming.0;
         let device =
@@ -218,7 +305,10 @@ impl Upload {
         {
             return Err(mismatch(pinned, "vyoma.toml"));
         }
-        admit(daemon, &name, &dir.join("app.wasm"), &sha256).await?;
+        admit(daemon, &name, &dir.join("app.wasm"), &sha256, code.as_ref()).await?;
+        if let Some(code) = code {
+            keep_code(daemon, code, &name, &sha256).await?;
+        }
 
         let id = identity(&manifest, &sha256);
         let home = daemon.path("apps").join(&name);
@@ -252,12 +342,7 @@ impl Upload {
         let mut package = Package::read(&home.join("current"), &daemon.settings.profile, true)
             .map_err(|why| refuse(ErrorKind::Device, why))?;
         package.sha256 = Some(sha256.clone());
-        let mut warnings: Vec<String> = package
-            .resolution
-            .warnings
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let mut warnings = operate::unavailable(daemon, &package);
         let app = match known {
             Some(app) => {
                 app.replace_package(package);
@@ -299,11 +384,23 @@ async fn admit(
     name: &str,
     component: &Path,
     sha256: &str,
+    code: Option<&Code>,
 ) -> Result<(), ControlError> {
     let profile = &daemon.settings.profile;
-    let compile = profile.runtime.jit && profile.runtime.cache_compiled;
+    // With machine code, nothing else is needed; should it not fit after all, the next start makes the rest.
+    let compile = engine::may_make(profile) && profile.runtime.cache_compiled && code.is_none();
+    let code = code
+        .map(|code| File::open(&code.path))
+        .transpose()
+        .map_err(|error| {
+            refuse(
+                ErrorKind::Device,
+                format!("machine code of {name}: {error}"),
+            )
+        })?;
     let _turn = daemon.admitting.acquire().await;
-    let admitted = admission::admit(daemon, name, component, Some(sha256), compile).await;
+    let admitted =
+        admission::admit_with_code(daemon, name, component, Some(sha256), compile, code).await;
     admitted.map(drop).map_err(|refusal| {
         let kind = match &refusal {
             Refusal::HashMismatch { .. } => ErrorKind::HashMismatch,
@@ -312,6 +409,31 @@ async fn admit(
         };
         refuse(kind, format!("{name}: {refusal}"))
     })
+}
+
+/// Puts admitted machine code in the store, under the key that this device looks for.
+async fn keep_code(
+    daemon: &Shared,
+    code: Code,
+    name: &str,
+    sha256: &str,
+) -> Result<(), ControlError> {
+    let device = |error: io::Error| {
+        refuse(
+            ErrorKind::Device,
+            format!("machine code of {name}: {error}"),
+        )
+    };
+    let key = engine::keys(&daemon.settings.profile, sha256)
+        .ahead_of_time
+        .unwrap_or_default();
+    let file = code.file.try_clone().map_err(device)?;
+    blocking(move || file.sync_all()).await.map_err(device)?;
+    store::keep(daemon, &code.path, &key).map_err(device)?;
+    // It may be another than the one that was refused or missed.
+    daemon.misfits.borrow_mut().remove(&key);
+    daemon.missed.borrow_mut().remove(&key);
+    Ok(())
 }
 
 /// First 16 hexadecimal digits of SHA-256 over the manifest and the component's hash: one folder per version.

@@ -2,7 +2,7 @@
 //! this is where they are handed out.
 
 use std::cell::Cell;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
@@ -15,8 +15,9 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode as Permissions;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
-use vyoma_capabilities::control::Stream;
+use vyoma_capabilities::control::{Execution, Stream};
 
+use super::admission::Code;
 use super::apps::{App, Package};
 use super::process::{self, Heartbeats, Process, Role};
 use super::run::Run;
@@ -35,6 +36,7 @@ pub(crate) struct Launched {
     /// The task that writes its input.
     pub(crate) writer: Option<JoinHandle<()>>,
     pub(crate) artefact_key: String,
+    pub(crate) execution: Execution,
 }
 
 /// Starts `app`. The error is one line for its epitaph.
@@ -61,11 +63,11 @@ pub(crate) async fn launch(daemon: &Shared, app: &Rc<App>) -> Result<Launched, S
             package.manifest_path.display()
         ));
     }
-    let (artefact, key) = admission::artefact(daemon, &app.name, &package.component, &sha256)
+    let code = admission::artefact(daemon, &app.name, &package.component, &sha256)
         .await
         .map_err(|refusal| refusal.to_string())?;
     let uid = uid(daemon, &app.name).await?;
-    spawn(daemon, app, &package, uid, artefact, key)
+    spawn(daemon, app, &package, uid, code)
 }
 
 /// The user that this app is, where we can become others.
@@ -91,8 +93,7 @@ fn spawn(
     app: &Rc<App>,
     package: &Package,
     uid: Option<u32>,
-    artefact: File,
-    key: String,
+    code: Code,
 ) -> Result<Launched, String> {
     let failed = |error: io::Error| format!("can't start a process: {error}");
     let grants = &package.resolution.grants;
@@ -112,13 +113,14 @@ fn spawn(
         sandbox_required: daemon.settings.mode == Mode::Pid1,
         memory_bytes: Some(cgroup::linear_memory_bytes(grants, profile)),
         engine: profile.engine,
-        artefact_key: key.clone(),
+        artefact_key: code.key.clone(),
+        realtime: grants.realtime.filter(|_| daemon.settings.realtime_kernel),
     };
     let (control, theirs) = process::control(&spec).map_err(failed)?;
     let (heartbeats, page) = Heartbeats::new().map_err(failed)?;
     let mut descriptors = vec![
         (theirs, fd::CONTROL),
-        (artefact.into(), fd::CODE),
+        (code.artefact.into(), fd::CODE),
         (page, fd::SHARED),
     ];
     if grants.filesystem {
@@ -162,6 +164,7 @@ fn spawn(
         throttle: Throttle::new(Instant::now()).into(),
         control,
         oom_kills_before,
+        execution: code.execution,
     });
     let (readers, writer) =
         pipes.map_or_else(Default::default, |pipes| pipes.connect(daemon, app, &run));
@@ -170,7 +173,8 @@ fn spawn(
         process,
         readers,
         writer,
-        artefact_key: key,
+        artefact_key: code.key,
+        execution: code.execution,
     })
 }
 

@@ -195,6 +195,7 @@ fn build(
         installing: RefCell::default(),
         sandbox_notes: RefCell::default(),
         misfits: RefCell::default(),
+        missed: RefCell::default(),
         fetching: Semaphore::new(LOOK_UPS).into(),
         clipboard: RefCell::default(),
         // Names of this run differ from those that an earlier one may have left.

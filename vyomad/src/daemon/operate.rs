@@ -8,7 +8,7 @@ use std::rc::Rc;
 use vyoma_capabilities::control::{ControlError, ErrorKind, Stream};
 use vyoma_capabilities::lifecycle::{Event, Phase};
 
-use super::apps::{self, App};
+use super::apps::{self, App, Package};
 use super::install::blocking;
 use super::state::{Daemon, Shared};
 use super::{epitaphs, files, store, supervisor};
@@ -186,13 +186,37 @@ pub(crate) fn introduce(daemon: &Shared, app: &Rc<App>) {
     }
 }
 
-/// One line per capability that is declared but not here.
+/// One line for each thing that is declared but not here.
 pub(crate) fn warn_unavailable(daemon: &Daemon, app: &App) {
-    for warning in &app.package().resolution.warnings {
-        let text = warning.to_string();
+    for text in unavailable(daemon, &app.package()) {
         daemon.log(app, Stream::System, &format!("warning: {text}"));
         daemon.event(Some(&app.name), "warning", &text);
     }
+}
+
+/// What an app declares in vain, one line each.
+pub(crate) fn unavailable(daemon: &Daemon, package: &Package) -> Vec<String> {
+    let resolution = &package.resolution;
+    let mut lines: Vec<String> = resolution
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let settings = &daemon.settings;
+    if package.manifest.realtime.is_some()
+        && (resolution.grants.realtime.is_none() || !settings.realtime_kernel)
+    {
+        let here = if resolution.grants.realtime.is_none() {
+            format!("{} does not have", settings.profile.name)
+        } else {
+            "this machine's kernel (not PREEMPT_RT) does not give".to_string()
+        };
+        lines.push(format!(
+            "{} declares realtime, which {here}; the app runs without it",
+            package.manifest.app.name
+        ));
+    }
+    lines
 }
 
 fn mark_stopped(daemon: &Daemon, name: &str, stopped: bool) -> Result<(), ControlError> {

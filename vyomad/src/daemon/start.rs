@@ -76,6 +76,7 @@ pub(crate) fn run_as_pid1() -> ExitCode {
         socket: SOCKET.into(),
         root: true,
         last_epitaph,
+        realtime_kernel: realtime_kernel(),
         state: state.clone(),
     };
     let start = Start {
@@ -91,6 +92,14 @@ pub(crate) fn run_as_pid1() -> ExitCode {
         // Nothing works without the loop; the panic policy of the device says what follows.
         Err(why) => panic!("the daemon can't run: {why}"),
     }
+}
+
+/// A PREEMPT_RT kernel says so in its version (`uname -v`), as the kernel's own documentation has programs find out.
+fn realtime_kernel() -> bool {
+    nix::sys::utsname::uname().is_ok_and(|names| {
+        let version = names.version().to_string_lossy();
+        version.split_whitespace().any(|word| word == "PREEMPT_RT")
+    })
 }
 
 /// The kernel's command line decides how the rest is mounted, so it is read from a /proc that is there for this moment
@@ -161,6 +170,7 @@ fn hosted(options: &Hosted) -> Result<(), String> {
         socket: state.join("control.sock"),
         root: nix::unistd::geteuid().is_root(),
         last_epitaph,
+        realtime_kernel: realtime_kernel(),
         state,
     };
     let console = Console::new(writer, colour, LogLevel::Info);

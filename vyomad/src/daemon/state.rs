@@ -64,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) root: bool,
     /// What the last run left behind.
     pub(crate) last_epitaph: Option<String>,
+    /// The kernel is PREEMPT_RT: only there SCHED_FIFO keeps what it promises.
+    pub(crate) realtime_kernel: bool,
 }
 
 /// Everything.
@@ -90,6 +92,8 @@ pub(crate) struct Daemon {
     pub(crate) sandbox_notes: RefCell<BTreeSet<String>>,
     /// Keys of artefacts that were refused: the image's are passed over from then on.
     pub(crate) misfits: RefCell<BTreeSet<String>>,
+    /// Keys of machine code that should have come with the image or the app and is not there, of which it was told.
+    pub(crate) missed: RefCell<BTreeSet<String>>,
     /// Open look-ups and fetches for apps.
     pub(crate) fetching: Arc<Semaphore>,
     /// Text that apps share.

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::state::Daemon;
+use crate::roles::engine;
 
 /// Opens the artefact of that key: this device's own, else one that came with the image.
 pub(crate) fn open(daemon: &Daemon, key: &str) -> Option<File> {
@@ -19,7 +20,8 @@ pub(crate) fn open(daemon: &Daemon, key: &str) -> Option<File> {
         .cache_compiled
         .then_some(&own);
     // One that the engine refused can't be removed from the image; this device makes its own where it may.
-    let refused = daemon.settings.profile.runtime.jit && daemon.misfits.borrow().contains(key);
+    let refused =
+        engine::may_make(&daemon.settings.profile) && daemon.misfits.borrow().contains(key);
     let image: &[PathBuf] = if refused {
         &[]
     } else {
@@ -63,7 +65,9 @@ pub(crate) fn collect(daemon: &Daemon) {
         let Some(sha256) = app.package().sha256.clone() else {
             return;
         };
-        keys.insert(crate::roles::engine::key(&daemon.settings.profile, &sha256));
+        let needed = engine::keys(&daemon.settings.profile, &sha256);
+        keys.insert(needed.own);
+        keys.extend(needed.ahead_of_time);
     }
     for entry in fs::read_dir(daemon.path("store"))
         .into_iter()

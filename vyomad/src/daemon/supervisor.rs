@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::task::JoinHandle;
-use vyoma_capabilities::control::Stream;
+use vyoma_capabilities::control::{Execution, Stream};
 use vyoma_capabilities::lifecycle::{Action, Ending, Event, Phase};
 
 use super::apps::App;
@@ -115,7 +115,10 @@ fn begin(daemon: &Shared, app: &Rc<App>, launched: Result<Launched, String>) {
             daemon.event(
                 Some(&app.name),
                 "app-started",
-                &format!("process {}, sha256 {sha256}", launched.run.pid),
+                &format!(
+                    "process {}, sha256 {sha256}, {}",
+                    launched.run.pid, launched.execution
+                ),
             );
             send(daemon, app, Event::Spawned);
             tokio::task::spawn_local(watch(Rc::clone(daemon), Rc::clone(app), launched));
@@ -132,6 +135,7 @@ async fn watch(daemon: Shared, app: Rc<App>, launched: Launched) {
         readers,
         writer,
         artefact_key,
+        execution,
     } = launched;
     let status = process.wait().await;
     read_to_end(readers).await;
@@ -170,7 +174,11 @@ async fn watch(daemon: Shared, app: Rc<App>, launched: Launched) {
         daemon.event(
             Some(&app.name),
             "warning",
-            &format!("{why}; it is made anew"),
+            &if execution == Execution::AheadOfTime {
+                format!("{why}; the app is interpreted, which is slower; install it again")
+            } else {
+                format!("{why}; it is made anew")
+            },
         );
         return perform(&daemon, &app, Action::Spawn);
     }

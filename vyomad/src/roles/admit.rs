@@ -2,9 +2,10 @@
 //! then lets the engine parse, validate and compile it. Short-lived, so that nothing of one component is left when the
 //! next one comes, and a bug of the compiler ends this process only. The daemon puts the artefact in the store.
 
+use std::fs::File;
 use std::io::{Read, Write};
 
-use vyoma_capabilities::control::MAX_COMPONENT;
+use vyoma_capabilities::control::{MAX_ARTEFACT, MAX_COMPONENT};
 
 use super::app::one_line;
 use super::control::{Control, take};
@@ -16,7 +17,7 @@ const NO_REPORT: i32 = 70;
 
 /// Main function of the process. Its exit status is 0 whenever it reported, whatever the report says.
 pub(crate) fn main() -> ! {
-    let begun = sandbox::close_inherited(fd::SHARED + 1)
+    let begun = sandbox::close_inherited(fd::DATA + 1)
         .map_err(|error| error.to_string())
         .and_then(|()| Control::open());
     let (control, spec) = match begun {
@@ -32,7 +33,7 @@ pub(crate) fn main() -> ! {
 }
 
 fn admit(spec: &AdmitSpec) -> Result<AdmitReport, String> {
-    let component = read_component()?;
+    let component = read(take(fd::CODE, "component")?, MAX_COMPONENT)?;
     // Hash first: from here on it is known which bytes the report is about.
     let sha256 = vyoma_runtime::sha256_hex(&component);
     if let Some(expected) = spec
@@ -46,6 +47,7 @@ fn admit(spec: &AdmitSpec) -> Result<AdmitReport, String> {
         });
     }
     let mut artefact_file = take(fd::SHARED, "artefact file")?;
+    let machine_code = take(fd::DATA, "machine code").ok();
     let engine = super::engine::runtime(&spec.profile)?;
     let artefact_key = engine.key(&sha256, level(&spec.profile)).file_name();
 
@@ -61,6 +63,13 @@ fn admit(spec: &AdmitSpec) -> Result<AdmitReport, String> {
     engine
         .validate(&component)
         .map_err(|error| error.to_string())?;
+    if spec.machine_code {
+        let code = machine_code.ok_or("the machine code is missing")?;
+        super::engine::check_ahead_of_time(&spec.profile, &sha256, &read(code, MAX_ARTEFACT)?)
+            .map_err(|why| {
+                format!("its machine code: {why}; make it anew, or install without it (--no-aot)")
+            })?;
+    }
     let mut artefact_size = 0;
     if spec.compile {
         let artefact = engine
@@ -78,16 +87,13 @@ fn admit(spec: &AdmitSpec) -> Result<AdmitReport, String> {
     })
 }
 
-fn read_component() -> Result<Vec<u8>, String> {
-    let mut component = Vec::new();
-    take(fd::CODE, "component")?
-        .take(MAX_COMPONENT + 1)
-        .read_to_end(&mut component)
-        .map_err(|error| format!("can't read the component: {error}"))?;
-    if component.len() as u64 > MAX_COMPONENT {
-        return Err(format!(
-            "the component is longer than {MAX_COMPONENT} bytes"
-        ));
+fn read(file: File, most: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    file.take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("can't read what was sent: {error}"))?;
+    if bytes.len() as u64 > most {
+        return Err(format!("found more than {most} bytes"));
     }
-    Ok(component)
+    Ok(bytes)
 }

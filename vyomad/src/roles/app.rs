@@ -65,6 +65,10 @@ fn run(spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
     let role = Role::App {
         grants: &spec.grants,
         data: data.as_ref().map(AsFd::as_fd),
+        realtime: spec.realtime.map(|wish| sandbox::Realtime {
+            wish,
+            memory_bytes: spec.memory_bytes.unwrap_or(0),
+        }),
     };
     let sandbox = Sandbox::prepare(&Terms {
         role,

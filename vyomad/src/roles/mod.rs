@@ -2,7 +2,7 @@
 //! `compile`, the same work off the device, for the build of an image. Each is the main function of a process of its
 //! own; what passes between them and the daemon is in `spec.rs`.
 //!
-//! The daemon itself calls only [`engine::key`] and [`engine::describe`].
+//! The daemon itself asks [`engine`] for keys and names only.
 
 pub(crate) mod admit;
 pub(crate) mod app;

@@ -60,7 +60,7 @@ impl Rules {
                 .add_rule(NetPort::new(port, AccessNet::BindTcp))
                 .map_err(failed("Landlock port"))?;
         }
-        if let Role::App { grants, data } = terms.role {
+        if let Role::App { grants, data, .. } = terms.role {
             if let Some(data) = data {
                 created = created
                     .add_rule(PathBeneath::<BorrowedFd<'_>>::new(data, data_access()))

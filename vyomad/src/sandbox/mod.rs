@@ -18,7 +18,17 @@ mod seccomp;
 
 use std::os::fd::BorrowedFd;
 
+use vyoma_capabilities::manifest;
 use vyoma_capabilities::resolve::Grants;
+
+/// What `[realtime]` of a manifest comes to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Realtime {
+    /// Priority and the rest that the manifest says.
+    pub(crate) wish: manifest::Realtime,
+    /// Most bytes of linear memory: they are locked too.
+    pub(crate) memory_bytes: u64,
+}
 
 /// Whom to lock in.
 #[derive(Clone, Copy)]
@@ -29,6 +39,8 @@ pub(crate) enum Role<'a> {
         grants: &'a Grants,
         /// The app's data folder; there when `filesystem` is granted.
         data: Option<BorrowedFd<'a>>,
+        /// Runs by the clock, in locked memory.
+        realtime: Option<Realtime>,
     },
     /// Parses and compiles bytes of unknown origin; needs memory, its open descriptors, and nothing else.
     Admit,

@@ -19,6 +19,9 @@ const ADMIT_ADDRESS_SPACE: u64 = 3 << 30;
 /// Processor seconds of an admission. A compile takes about 4 s a megabyte; the slowest supported machine (an
 /// emulated core) is 20 times slower. The kernel then ends the process with SIGXCPU, which the daemon reports.
 const ADMIT_CPU_SECS: u64 = 600;
+/// Memory that an app may lock besides its linear memory: the program, its stacks, the engine's tables and the machine code.
+/// The same as its control group has for them (`daemon/cgroup.rs`), which bounds it in any case.
+const LOCKED_BESIDES: u64 = 8 << 20;
 /// Ports below need CAP_NET_BIND_SERVICE.
 const FIRST_FREE_PORT: u16 = 1024;
 
@@ -27,6 +30,7 @@ pub(super) struct Plan {
     uid: Option<u32>,
     limits: Vec<(&'static str, Resource, u64)>,
     keep_low_port: bool,
+    realtime: Option<u8>,
 }
 
 impl Plan {
@@ -48,8 +52,17 @@ impl Plan {
             ("RLIMIT_MEMLOCK", Resource::RLIMIT_MEMLOCK, 0),
         ];
         let mut keep_low_port = false;
+        let mut priority = None;
         match terms.role {
-            Role::App { grants, .. } => {
+            Role::App {
+                grants, realtime, ..
+            } => {
+                if let Some(realtime) = realtime {
+                    priority = Some(realtime.wish.priority);
+                    limits.retain(|(_, resource, _)| *resource != Resource::RLIMIT_MEMLOCK);
+                    let most = realtime.memory_bytes.saturating_add(LOCKED_BESIDES);
+                    limits.push(("RLIMIT_MEMLOCK", Resource::RLIMIT_MEMLOCK, most));
+                }
                 let files = if grants.network.is_some() {
                     FILES_WITH_NETWORK
                 } else {
@@ -79,10 +92,19 @@ impl Plan {
             uid: terms.uid,
             limits,
             keep_low_port,
+            realtime: priority,
         })
     }
 
     pub(super) fn apply(self, report: &mut Report) -> Result<(), SandboxError> {
+        if let Some(priority) = self.realtime
+            && let Err(error) = run_by_the_clock(priority)
+        {
+            if self.uid.is_some() {
+                return Err(failed("real-time priority and locked memory")(error));
+            }
+            report.notes.push(format!("no real-time priority: {error}"));
+        }
         self.limit()?;
         if let Some(uid) = self.uid {
             self.become_user(uid)?;
@@ -158,4 +180,28 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Locks all memory of this process, what it has and what it will get, and puts it under SCHED_FIFO; threads that it makes
+/// inherit that. Needs privileges, so it comes before they go. A spinning thread leaves the rest of the system what the
+/// kernel's real-time throttling leaves, a twentieth of each processor: enough for the daemon to end it.
+fn run_by_the_clock(priority: u8) -> nix::Result<()> {
+    use nix::sys::mman::{MlockAllFlags, mlockall};
+    mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE)?;
+    let parameters = libc::sched_param {
+        sched_priority: i32::from(priority),
+        // SAFETY: a C struct of integers, for which zero is a value; musl's has fields that Linux doesn't read.
+        ..unsafe { std::mem::zeroed() }
+    };
+    // By number: musl's function only says ENOSYS.
+    // SAFETY: the pointer is to a live `sched_param` for the call; process 0 is the caller.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            0,
+            libc::SCHED_FIFO,
+            &raw const parameters,
+        )
+    };
+    nix::errno::Errno::result(done).map(drop)
 }

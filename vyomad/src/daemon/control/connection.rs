@@ -102,10 +102,14 @@ async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Cl
                 manifest,
                 component_size,
                 sha256,
+                ahead_of_time,
             } => {
-                match install::install(daemon, connection, &manifest, component_size, &sha256)
-                    .await?
-                {
+                let announced = install::Announced {
+                    size: component_size,
+                    sha256,
+                    ahead_of_time,
+                };
+                match install::install(daemon, connection, &manifest, &announced).await? {
                     Ok(installed) => installed,
                     Err(error) => Response::Error(error),
                 }

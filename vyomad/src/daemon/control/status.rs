@@ -45,6 +45,7 @@ pub(crate) async fn apps(daemon: &Shared) -> Vec<AppStatus> {
                 .iter()
                 .map(|warning| warning.capability.to_string())
                 .collect(),
+            execution: run.as_ref().map(|run| run.execution),
         });
         // Reading the memory of 200 processes takes a while; others may go in between.
         tokio::task::yield_now().await;
@@ -88,6 +89,7 @@ pub(crate) fn device(daemon: &Daemon) -> DeviceInfo {
         data: settings.data.into(),
         last_epitaph: settings.last_epitaph.clone(),
         addresses: addresses(),
+        ahead_of_time: engine::ahead_of_time(&settings.profile),
     }
 }
 
