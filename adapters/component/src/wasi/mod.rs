@@ -3,3 +3,4 @@
 //! service; what a service can't do is the interface's error value, never a trap.
 
 pub mod clocks;
+pub mod filesystem;
