@@ -1,1 +1,165 @@
-//! Being written.
+//! The functions of WAMR that the adapter calls, written down by hand from `wasm_export.h`: few, and no libclang needed.
+//!
+//! Deliberately no safe layer: that is the adapter's. WAMR has one runtime per process, and natives are looked up when a
+//! module is loaded.
+
+#![no_std]
+#![expect(
+    non_camel_case_types,
+    reason = "the names of the C header, so that its documentation is found"
+)]
+
+use core::ffi::{c_char, c_void};
+
+/// A loaded module.
+#[repr(C)]
+pub struct wasm_module {
+    _opaque: [u8; 0],
+}
+
+/// An instance of a module.
+#[repr(C)]
+pub struct wasm_module_inst {
+    _opaque: [u8; 0],
+}
+
+/// What a thread needs to run an instance: its stack.
+#[repr(C)]
+pub struct wasm_exec_env {
+    _opaque: [u8; 0],
+}
+
+/// A function of an instance.
+#[repr(C)]
+pub struct wasm_function_inst {
+    _opaque: [u8; 0],
+}
+
+/// A memory of an instance.
+#[repr(C)]
+pub struct wasm_memory_inst {
+    _opaque: [u8; 0],
+}
+
+/// A host function of the raw convention: parameters in cells of 64 bits each, the result in the first of them.
+pub type raw_native = unsafe extern "C" fn(env: *mut wasm_exec_env, cells: *mut u64);
+
+/// A host function to be found by the loader.
+#[repr(C)]
+#[derive(Debug)]
+pub struct NativeSymbol {
+    /// Field name of the import.
+    pub symbol: *const c_char,
+    /// A [`raw_native`].
+    pub func_ptr: *mut c_void,
+    /// Null: no conversion of pointers, no check of types.
+    pub signature: *const c_char,
+    /// Handed to the function.
+    pub attachment: *mut c_void,
+}
+
+/// How to make an instance.
+#[repr(C)]
+#[derive(Debug)]
+pub struct InstantiationArgs {
+    /// Bytes of stack for a start function.
+    pub default_stack_size: u32,
+    /// Bytes of a heap of WAMR's own in linear memory; 0: none.
+    pub host_managed_heap_size: u32,
+    /// Most pages of linear memory; 0: as many as the module allows.
+    pub max_memory_pages: u32,
+}
+
+/// Called when linear memory could not grow: pages wanted, bytes held, which memory, why, and what was registered.
+pub type enlarge_memory_error_callback = unsafe extern "C" fn(
+    inc_page_count: u32,
+    current_memory_size: u64,
+    memory_index: u32,
+    failure_reason: u32,
+    instance: *mut wasm_module_inst,
+    exec_env: *mut wasm_exec_env,
+    user_data: *mut c_void,
+);
+
+unsafe extern "C" {
+    /// Starts the runtime, with the process's allocator. Once per process.
+    pub fn wasm_runtime_init() -> bool;
+    /// Version of WAMR.
+    pub fn wasm_runtime_get_version(major: *mut u32, minor: *mut u32, patch: *mut u32);
+    /// Makes host functions known under a module name. The names and the array must outlive the registration.
+    pub fn wasm_runtime_register_natives_raw(
+        module_name: *const c_char,
+        native_symbols: *mut NativeSymbol,
+        n_native_symbols: u32,
+    ) -> bool;
+    /// Takes them back. Modules that were loaded keep what they found.
+    pub fn wasm_runtime_unregister_natives(
+        module_name: *const c_char,
+        native_symbols: *mut NativeSymbol,
+    ) -> bool;
+    /// Loads a core module or ahead-of-time code. Changes the buffer, which must outlive the module.
+    pub fn wasm_runtime_load(
+        buf: *mut u8,
+        size: u32,
+        error_buf: *mut c_char,
+        error_buf_size: u32,
+    ) -> *mut wasm_module;
+    /// Gives a module back.
+    pub fn wasm_runtime_unload(module: *mut wasm_module);
+    /// Makes an instance, and runs its start function.
+    pub fn wasm_runtime_instantiate_ex(
+        module: *mut wasm_module,
+        args: *const InstantiationArgs,
+        error_buf: *mut c_char,
+        error_buf_size: u32,
+    ) -> *mut wasm_module_inst;
+    /// Gives an instance back.
+    pub fn wasm_runtime_deinstantiate(instance: *mut wasm_module_inst);
+    /// Makes the means to run an instance.
+    pub fn wasm_runtime_create_exec_env(
+        instance: *mut wasm_module_inst,
+        stack_size: u32,
+    ) -> *mut wasm_exec_env;
+    /// Gives them back.
+    pub fn wasm_runtime_destroy_exec_env(env: *mut wasm_exec_env);
+    /// The instance that runs.
+    pub fn wasm_runtime_get_module_inst(env: *mut wasm_exec_env) -> *mut wasm_module_inst;
+    /// What was attached to the host function that runs.
+    pub fn wasm_runtime_get_function_attachment(env: *mut wasm_exec_env) -> *mut c_void;
+    /// Finds an exported function.
+    pub fn wasm_runtime_lookup_function(
+        instance: *mut wasm_module_inst,
+        name: *const c_char,
+    ) -> *mut wasm_function_inst;
+    /// Calls one. Cells of 32 bits: parameters in, results out. False: an exception is set.
+    pub fn wasm_runtime_call_wasm(
+        env: *mut wasm_exec_env,
+        function: *mut wasm_function_inst,
+        argc: u32,
+        argv: *mut u32,
+    ) -> bool;
+    /// Why the last call failed, or null.
+    pub fn wasm_runtime_get_exception(instance: *mut wasm_module_inst) -> *const c_char;
+    /// Makes the call that runs fail.
+    pub fn wasm_runtime_set_exception(instance: *mut wasm_module_inst, exception: *const c_char);
+    /// Remembers one pointer for the embedder.
+    pub fn wasm_runtime_set_custom_data(instance: *mut wasm_module_inst, custom_data: *mut c_void);
+    /// That pointer.
+    pub fn wasm_runtime_get_custom_data(instance: *mut wasm_module_inst) -> *mut c_void;
+    /// Memory 0, or null.
+    pub fn wasm_runtime_get_default_memory(instance: *mut wasm_module_inst)
+    -> *mut wasm_memory_inst;
+    /// Where it starts now.
+    pub fn wasm_memory_get_base_address(memory: *mut wasm_memory_inst) -> *mut c_void;
+    /// Its pages now.
+    pub fn wasm_memory_get_cur_page_count(memory: *mut wasm_memory_inst) -> u64;
+    /// Bytes of one of its pages: not always 65536, WAMR may count a memory that never grows as one page.
+    pub fn wasm_memory_get_bytes_per_page(memory: *mut wasm_memory_inst) -> u64;
+    /// Has the embedder told of growths of linear memory that failed.
+    pub fn wasm_runtime_set_enlarge_mem_error_callback(
+        callback: Option<enlarge_memory_error_callback>,
+        user_data: *mut c_void,
+    );
+    /// Says where the native stack of this thread ends (our addition to WAMR): code that would go below traps.
+    pub fn vyoma_wamr_set_stack_boundary(lowest: *mut u8);
+}

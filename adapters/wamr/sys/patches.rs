@@ -1,0 +1,240 @@
+//! What is changed in WAMR's source before it is compiled, and why. Each change names how often its text occurs: another
+//! source, for which that is not so, fails the build instead of silently losing a change.
+
+use std::fs;
+use std::path::Path;
+
+struct Patch {
+    file: &'static str,
+    find: &'static str,
+    /// How often `find` occurs.
+    times: usize,
+    replace: &'static str,
+}
+
+const INTERPRETER: &str = "core/iwasm/interpreter/wasm_interp_fast.c";
+const ARITHMETIC: &str = "core/iwasm/compilation/aot_emit_numberic.c";
+const CONVERSION: &str = "core/iwasm/compilation/aot_emit_conversion.c";
+
+/// Changes the copy of the source in `root`.
+pub(crate) fn apply(root: &Path) {
+    for patch in NAMES.iter().chain(HOST).chain(NANS) {
+        let path = root.join(patch.file);
+        let text = fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let found = text.matches(patch.find).count();
+        assert_eq!(
+            found, patch.times,
+            "{}: found {found} times, expected {}: {:?}; this WAMR needs other patches",
+            patch.file, patch.times, patch.find
+        );
+        fs::write(&path, text.replace(patch.find, patch.replace))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
+/// A name means nothing to WebAssembly. WAMR takes some for conventions of C compilers and acts on them.
+const NAMES: &[Patch] = &[
+    // With `__heap_base` and `__data_end` exported it guesses which global is the stack pointer and traps on values that it
+    // finds wrong for one.
+    Patch {
+        file: "core/iwasm/interpreter/wasm_loader.c",
+        find: "if (!strcmp(export->name, \"__heap_base\"))",
+        times: 1,
+        replace: "if (false)",
+    },
+    // It calls `__post_instantiate` and `__wasm_call_ctors` when they are exported.
+    Patch {
+        file: "core/iwasm/interpreter/wasm_runtime.c",
+        find: "    if (!(func = wasm_lookup_function(module_inst, func_name)))\n        /* Not found */",
+        times: 1,
+        replace: "    if (true)",
+    },
+    Patch {
+        file: "core/iwasm/aot/aot_runtime.c",
+        find: "    if (!(func = aot_lookup_function(module_inst, func_name)))\n        /* Not found */",
+        times: 1,
+        replace: "    if (true)",
+    },
+];
+
+/// How WAMR uses the process that it is in.
+const HOST: &[Patch] = &[
+    // stdout belongs to the guest, and to the artefact that the compiler writes.
+    Patch {
+        file: "core/shared/platform/linux/platform_init.c",
+        find: "vprintf(format, ap);",
+        times: 2,
+        replace: "0;",
+    },
+    // The embedder says where the native stack ends: musl knows of the main thread's only what is mapped so far.
+    Patch {
+        file: "core/shared/platform/common/posix/posix_thread.c",
+        find: "uint8 *\nos_thread_get_stack_boundary()\n",
+        times: 1,
+        replace: "void\nvyoma_wamr_set_stack_boundary(uint8 *lowest)\n{\n    thread_stack_boundary = lowest;\n}\n\n\
+                  uint8 *\nos_thread_get_stack_boundary()\n",
+    },
+    // The interpreter's stack comes from fresh pages; filling it with zeros would make all of them resident.
+    Patch {
+        file: "core/iwasm/common/wasm_exec_env.c",
+        find: "memset(exec_env, 0, (uint32)total_size);",
+        times: 1,
+        replace: "memset(exec_env, 0, offsetof(WASMExecEnv, wasm_stack_u.bottom));",
+    },
+];
+
+/// Same bytes, same result: every NaN that arithmetic makes is the canonical one, as Wasmtime's compiler can be told to.
+/// (Processors differ in the bits.) `neg`, `abs`, `copysign`, loads and reinterpretations only move bits.
+const NANS: &[Patch] = &[
+    Patch {
+        file: INTERPRETER,
+        find: "#define DEF_OP_NUMERIC_64 DEF_OP_NUMERIC\n",
+        times: 1,
+        replace: "#define DEF_OP_NUMERIC_64 DEF_OP_NUMERIC\n\
+            static inline float32 canonical_f32(float32 value)\n\
+            { return value != value ? __builtin_nanf(\"\") : value; }\n\
+            static inline float64 canonical_f64(float64 value)\n\
+            { return value != value ? __builtin_nan(\"\") : value; }\n\
+            #define DEF_OP_FLOAT_NUMERIC(type, op_type, canonical, operation) \\\n\
+            do { \\\n\
+            SET_OPERAND(op_type, 4, canonical(GET_OPERAND(type, op_type, 2) operation GET_OPERAND(type, op_type, 0))); \\\n\
+            frame_ip += 6; \\\n\
+            } while (0)\n\
+            #define DEF_OP_FLOAT_MATH(type, op_type, canonical, method) \\\n\
+            do { \\\n\
+            SET_OPERAND(op_type, 2, canonical((type)method(GET_OPERAND(type, op_type, 0)))); \\\n\
+            frame_ip += 4; \\\n\
+            } while (0)\n\
+            #define DEF_OP_FLOAT_CONVERT(dst_type, dst_op_type, src_op_type, canonical) \\\n\
+            do { \\\n\
+            dst_type value = canonical((dst_type)POP_##src_op_type()); \\\n\
+            PUSH_##dst_op_type(value); \\\n\
+            } while (0)\n",
+    },
+    // add, sub, mul, div
+    Patch {
+        file: INTERPRETER,
+        find: "DEF_OP_NUMERIC(float32, float32, F32, ",
+        times: 4,
+        replace: "DEF_OP_FLOAT_NUMERIC(float32, F32, canonical_f32, ",
+    },
+    Patch {
+        file: INTERPRETER,
+        find: "DEF_OP_NUMERIC_64(float64, float64, F64, ",
+        times: 4,
+        replace: "DEF_OP_FLOAT_NUMERIC(float64, F64, canonical_f64, ",
+    },
+    // abs, ceil, floor, trunc, nearest, sqrt; min and max give the canonical NaN by themselves.
+    Patch {
+        file: INTERPRETER,
+        find: "DEF_OP_MATH(float32, F32, ",
+        times: 6,
+        replace: "DEF_OP_FLOAT_MATH(float32, F32, canonical_f32, ",
+    },
+    Patch {
+        file: INTERPRETER,
+        find: "DEF_OP_MATH(float64, F64, ",
+        times: 6,
+        replace: "DEF_OP_FLOAT_MATH(float64, F64, canonical_f64, ",
+    },
+    // Not abs after all.
+    Patch {
+        file: INTERPRETER,
+        find: "DEF_OP_FLOAT_MATH(float32, F32, canonical_f32, fabsf)",
+        times: 1,
+        replace: "DEF_OP_MATH(float32, F32, fabsf)",
+    },
+    Patch {
+        file: INTERPRETER,
+        find: "DEF_OP_FLOAT_MATH(float64, F64, canonical_f64, fabs)",
+        times: 1,
+        replace: "DEF_OP_MATH(float64, F64, fabs)",
+    },
+    Patch {
+        file: INTERPRETER,
+        find: "DEF_OP_CONVERT(float32, F32, float64, F64);",
+        times: 1,
+        replace: "DEF_OP_FLOAT_CONVERT(float32, F32, F64, canonical_f32);",
+    },
+    Patch {
+        file: INTERPRETER,
+        find: "DEF_OP_CONVERT(float64, F64, float32, F32);",
+        times: 1,
+        replace: "DEF_OP_FLOAT_CONVERT(float64, F64, F32, canonical_f64);",
+    },
+    // The compiler: what an operation left on the stack of values is replaced. The choice is made between integers, whose bits
+    // no optimisation may change.
+    Patch {
+        file: ARITHMETIC,
+        find: "static bool\ncompile_float_copysign(",
+        times: 1,
+        replace: "static bool\n\
+            canonical_nan(AOTCompContext *comp_ctx, AOTFuncContext *func_ctx,\n\
+                          bool wanted, bool is_f32)\n\
+            {\n\
+                LLVMBuilderRef builder = comp_ctx->builder;\n\
+                LLVMTypeRef int_type = is_f32 ? I32_TYPE : I64_TYPE;\n\
+                LLVMTypeRef float_type = is_f32 ? F32_TYPE : F64_TYPE;\n\
+                LLVMValueRef value, is_nan, bits, nan;\n\
+                if (!wanted)\n\
+                    return true;\n\
+                POP(value, is_f32 ? VALUE_TYPE_F32 : VALUE_TYPE_F64);\n\
+                nan = LLVMConstInt(int_type, is_f32 ? 0x7fc00000ULL : 0x7ff8000000000000ULL, false);\n\
+                if (!nan\n\
+                    || !(is_nan = LLVMBuildFCmp(builder, LLVMRealUNO, value, value, \"is_nan\"))\n\
+                    || !(bits = LLVMBuildBitCast(builder, value, int_type, \"bits\"))\n\
+                    || !(bits = LLVMBuildSelect(builder, is_nan, nan, bits, \"canonical\"))\n\
+                    || !(value = LLVMBuildBitCast(builder, bits, float_type, \"value\"))) {\n\
+                    aot_set_last_error(\"llvm build canonical nan fail.\");\n\
+                    return false;\n\
+                }\n\
+                PUSH(value, is_f32 ? VALUE_TYPE_F32 : VALUE_TYPE_F64);\n\
+                return true;\n\
+            fail:\n\
+                return false;\n\
+            }\n\
+            \n\
+            static bool\ncompile_float_copysign(",
+    },
+    Patch {
+        file: ARITHMETIC,
+        find: "return compile_op_float_math(comp_ctx, func_ctx, math_op, true);",
+        times: 1,
+        replace: "return compile_op_float_math(comp_ctx, func_ctx, math_op, true)\n\
+            && canonical_nan(comp_ctx, func_ctx, math_op != FLOAT_ABS && math_op != FLOAT_NEG, true);",
+    },
+    Patch {
+        file: ARITHMETIC,
+        find: "return compile_op_float_math(comp_ctx, func_ctx, math_op, false);",
+        times: 1,
+        replace: "return compile_op_float_math(comp_ctx, func_ctx, math_op, false)\n\
+            && canonical_nan(comp_ctx, func_ctx, math_op != FLOAT_ABS && math_op != FLOAT_NEG, false);",
+    },
+    Patch {
+        file: ARITHMETIC,
+        find: "return compile_op_float_arithmetic(comp_ctx, func_ctx, arith_op, true);",
+        times: 1,
+        replace: "return compile_op_float_arithmetic(comp_ctx, func_ctx, arith_op, true)\n\
+            && canonical_nan(comp_ctx, func_ctx, true, true);",
+    },
+    Patch {
+        file: ARITHMETIC,
+        find: "return compile_op_float_arithmetic(comp_ctx, func_ctx, arith_op, false);",
+        times: 1,
+        replace: "return compile_op_float_arithmetic(comp_ctx, func_ctx, arith_op, false)\n\
+            && canonical_nan(comp_ctx, func_ctx, true, false);",
+    },
+    // A promotion ends with a multiplication by one, which is arithmetic. A demotion gets the same ending.
+    Patch {
+        file: CONVERSION,
+        find: "                               \"f32_demote_f64\");\n    }\n\n    if (!res) {\n        \
+               aot_set_last_error(\"llvm build conversion failed.\");\n        return false;\n    }\n\n    \
+               PUSH_F32(res);\n    return true;\n",
+        times: 1,
+        replace: "                               \"f32_demote_f64\");\n    }\n\n    if (!res) {\n        \
+               aot_set_last_error(\"llvm build conversion failed.\");\n        return false;\n    }\n\n    \
+               PUSH_F32(res);\n    PUSH_F32(F32_CONST(1.0f));\n    \
+               return aot_compile_op_f32_arithmetic(comp_ctx, func_ctx, FLOAT_MUL);\n",
+    },
+];
