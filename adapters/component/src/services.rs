@@ -79,6 +79,8 @@ pub trait Services: Sized + 'static {
 
     /// Fills `bytes` from a cryptographically secure source.
     fn random(&mut self, bytes: &mut [u8]);
+    /// Two numbers that differ from run to run, and are the same whenever a guest asks.
+    fn insecure_seed(&mut self) -> (u64, u64);
 
     /// The guest's stdin; at its end when stdio is not granted.
     fn stdin(&mut self) -> Self::Input;
@@ -98,6 +100,12 @@ pub trait Services: Sized + 'static {
     fn write(&mut self, output: &mut Self::Output, bytes: &[u8]) -> Result<(), StreamError>;
     /// Begins to make everything written so far arrive; [`Services::check_write`] gives 0 until it has.
     fn flush(&mut self, output: &mut Self::Output) -> Result<(), StreamError>;
+    /// Whether what [`Services::write`] wrote has arrived when it returns. Blocking variants then do not wait for the
+    /// stream to be writable once more, which may need someone who reads.
+    fn is_unbuffered(&mut self, output: &Self::Output) -> bool {
+        let _ = output;
+        false
+    }
     /// What tells that `check_write` gives more than 0, or an error.
     fn output_ready(&mut self, output: &Self::Output) -> Pollable<Self::Wait>;
 

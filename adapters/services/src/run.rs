@@ -65,10 +65,7 @@ impl HostSide {
         // A second call while one is under way can only come from the guest's `realloc`.
         let mut state = self.state.try_borrow_mut().map_err(|_| Trap::CannotLeave)?;
         let State { services, handles } = &mut *state;
-        let linked = self
-            .linked
-            .get(import)
-            .ok_or(Trap::Abi("no such import"))?;
+        let linked = self.linked.get(import).ok_or(Trap::Abi("no such import"))?;
         self.activity.enter();
         let outcome = host::call(linked, services, handles, guest, slots);
         self.activity.leave();

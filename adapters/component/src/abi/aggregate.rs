@@ -19,10 +19,12 @@ pub const fn align_to(at: u32, align: u32) -> u32 {
     (at + align - 1) & !(align - 1)
 }
 
+/// The larger one, in constants.
 pub const fn max(a: u32, b: u32) -> u32 {
     if a > b { a } else { b }
 }
 
+/// The larger one, in constants.
 pub const fn max_usize(a: usize, b: usize) -> usize {
     if a > b { a } else { b }
 }

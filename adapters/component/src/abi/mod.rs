@@ -227,6 +227,19 @@ impl<T> Lower for Own<T> {
     }
 }
 
+/// Checked; the function takes it with [`Handles::remove`], where a handle that was passed twice is found out.
+impl<T: 'static> Lift for Own<T> {
+    fn lift(cx: &mut Lifting<'_>, slots: &mut Slots<'_>) -> Result<Self, Trap> {
+        let handle: Borrow<T> = Lift::lift(cx, slots)?;
+        Ok(Self::new(handle.0))
+    }
+
+    fn load(cx: &mut Lifting<'_>, at: u32) -> Result<Self, Trap> {
+        let handle: Borrow<T> = Lift::load(cx, at)?;
+        Ok(Self::new(handle.0))
+    }
+}
+
 impl<T> Value for Borrow<T> {
     const SIZE: u32 = 4;
     const ALIGN: u32 = 4;

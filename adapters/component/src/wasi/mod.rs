@@ -2,5 +2,12 @@
 //! that it has in [`Platform::interfaces`](crate::host::Platform::interfaces). A function here lifts, checks and asks a
 //! service; what a service can't do is the interface's error value, never a trap.
 
+#![allow(
+    clippy::unnecessary_wraps,
+    reason = "host functions have one shape, whether they can trap or not"
+)]
+
+pub mod cli;
 pub mod clocks;
-pub mod filesystem;
+pub mod io;
+pub mod random;

@@ -1,0 +1,237 @@
+//! The services of one app on Linux. What a grant does not give is there all the same and answers with the interface's
+//! error. Opens nothing by name except what the app's data folder and the resolver need.
+
+mod clocks;
+mod poll;
+mod stdio;
+
+use vyoma_component::host::{Interface, Platform};
+use vyoma_component::services::{Datetime, Instant, IoError, Pollable, Services, StreamError};
+use vyoma_component::wasi::{cli::Cli, clocks::Clocks, io::Io, random::Random};
+use vyoma_runtime::{EngineError, RunConfig};
+
+use self::clocks::Monotonic;
+#[allow(unused_imports, dead_code, reason = "files and sockets use them")]
+pub(crate) use self::poll::{Descriptor, Event, Interest, Wait, Watch};
+use crate::linux::stdio::{Discard, End, Standard};
+
+/// Where a guest's bytes come from: what is behind an `input-stream`.
+pub(crate) trait Source {
+    /// See [`Services::read`].
+    fn read(&mut self, most: usize) -> Result<Vec<u8>, StreamError>;
+    /// See [`Services::input_ready`].
+    fn ready(&self) -> Pollable<Wait>;
+}
+
+/// Where a guest's bytes go: what is behind an `output-stream`.
+pub(crate) trait Sink {
+    /// See [`Services::check_write`].
+    fn check_write(&mut self) -> Result<u64, StreamError>;
+    /// See [`Services::write`].
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StreamError>;
+    /// See [`Services::flush`].
+    fn flush(&mut self) -> Result<(), StreamError>;
+    /// See [`Services::output_ready`].
+    fn ready(&self) -> Pollable<Wait>;
+    /// See [`Services::is_unbuffered`].
+    fn is_unbuffered(&self) -> bool {
+        false
+    }
+}
+
+/// An `input-stream`.
+pub struct Input(Box<dyn Source>);
+
+impl Input {
+    pub(crate) fn new(source: impl Source + 'static) -> Self {
+        Self(Box::new(source))
+    }
+}
+
+/// An `output-stream`.
+pub struct Output(Box<dyn Sink>);
+
+impl Output {
+    pub(crate) fn new(sink: impl Sink + 'static) -> Self {
+        Self(Box::new(sink))
+    }
+}
+
+/// Everything that a guest can ask of Linux, as its grants allow.
+pub struct Linux {
+    /// Grants and the data folder, for the parts of this module.
+    pub(crate) config: RunConfig,
+    clock: Monotonic,
+    seed: (u64, u64),
+}
+
+impl Linux {
+    /// For one run. What the process needs later than that, it has when this returned.
+    pub fn new(config: RunConfig) -> Result<Self, EngineError> {
+        if config.grants.filesystem && config.data.is_none() {
+            return Err(EngineError::Engine {
+                engine: "services",
+                message: "the filesystem grant needs the data folder".to_owned(),
+            });
+        }
+        let mut seed = [[0; 8]; 2];
+        for half in &mut seed {
+            fill_random(half);
+        }
+        Ok(Self {
+            config,
+            clock: Monotonic::start(),
+            seed: (u64::from_ne_bytes(seed[0]), u64::from_ne_bytes(seed[1])),
+        })
+    }
+}
+
+impl Platform for Linux {
+    fn interfaces() -> &'static [&'static Interface<Self>] {
+        &[
+            Cli::<Self>::ENVIRONMENT,
+            Cli::<Self>::EXIT,
+            Cli::<Self>::STDIN,
+            Cli::<Self>::STDOUT,
+            Cli::<Self>::STDERR,
+            Cli::<Self>::TERMINAL_INPUT,
+            Cli::<Self>::TERMINAL_OUTPUT,
+            Cli::<Self>::TERMINAL_STDIN,
+            Cli::<Self>::TERMINAL_STDOUT,
+            Cli::<Self>::TERMINAL_STDERR,
+            Clocks::<Self>::MONOTONIC,
+            Clocks::<Self>::WALL,
+            Io::<Self>::ERROR,
+            Io::<Self>::POLL,
+            Io::<Self>::STREAMS,
+            Random::<Self>::RANDOM,
+            Random::<Self>::INSECURE,
+            Random::<Self>::INSECURE_SEED,
+            // wasi:filesystem
+            // wasi:sockets
+        ]
+    }
+}
+
+impl Services for Linux {
+    type Input = Input;
+    type Output = Output;
+    type Wait = Wait;
+
+    fn arguments(&mut self) -> Vec<String> {
+        std::iter::once(&self.config.name)
+            .chain(&self.config.args)
+            .cloned()
+            .collect()
+    }
+
+    fn environment(&mut self) -> Vec<(String, String)> {
+        self.config.env.clone()
+    }
+
+    fn monotonic_now(&mut self) -> Instant {
+        self.clock.now()
+    }
+
+    fn monotonic_resolution(&mut self) -> u64 {
+        clocks::monotonic_resolution()
+    }
+
+    fn wall_now(&mut self) -> Datetime {
+        clocks::wall_now()
+    }
+
+    fn wall_resolution(&mut self) -> Datetime {
+        clocks::wall_resolution()
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) {
+        fill_random(bytes);
+    }
+
+    fn insecure_seed(&mut self) -> (u64, u64) {
+        self.seed
+    }
+
+    fn stdin(&mut self) -> Input {
+        if self.config.grants.stdio {
+            Input::new(Standard::stdin())
+        } else {
+            Input::new(End)
+        }
+    }
+
+    fn stdout(&mut self) -> Output {
+        if self.config.grants.stdio {
+            Output::new(Standard::stdout())
+        } else {
+            Output::new(Discard)
+        }
+    }
+
+    fn stderr(&mut self) -> Output {
+        if self.config.grants.stdio {
+            Output::new(Standard::stderr())
+        } else {
+            Output::new(Discard)
+        }
+    }
+
+    fn read(&mut self, input: &mut Input, most: u64) -> Result<Vec<u8>, StreamError> {
+        input.0.read(usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    fn input_ready(&mut self, input: &Input) -> Pollable<Wait> {
+        input.0.ready()
+    }
+
+    fn check_write(&mut self, output: &mut Output) -> Result<u64, StreamError> {
+        output.0.check_write()
+    }
+
+    fn write(&mut self, output: &mut Output, bytes: &[u8]) -> Result<(), StreamError> {
+        output.0.write(bytes)
+    }
+
+    fn flush(&mut self, output: &mut Output) -> Result<(), StreamError> {
+        output.0.flush()
+    }
+
+    fn is_unbuffered(&mut self, output: &Output) -> bool {
+        output.0.is_unbuffered()
+    }
+
+    fn output_ready(&mut self, output: &Output) -> Pollable<Wait> {
+        output.0.ready()
+    }
+
+    fn poll(&mut self, pollables: &[Pollable<Wait>]) -> Vec<u32> {
+        poll::poll(&self.clock, pollables)
+    }
+
+    fn is_ready(&mut self, pollable: &Pollable<Wait>) -> bool {
+        poll::is_ready(&self.clock, pollable)
+    }
+}
+
+/// What a failed system call is as `wasi:io/error`.
+pub(crate) fn io_error(errno: rustix::io::Errno) -> IoError {
+    IoError {
+        message: std::io::Error::from(errno).to_string(),
+        filesystem_code: None,
+    }
+}
+
+/// # Panics
+/// When the kernel has no `getrandom`: before Linux 3.17, or locked in by a filter that forbids it.
+fn fill_random(bytes: &mut [u8]) {
+    use rustix::rand::{GetRandomFlags, getrandom};
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match getrandom(rest, GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => panic!("getrandom: {errno}"),
+        }
+    }
+}
