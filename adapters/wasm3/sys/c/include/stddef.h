@@ -1,0 +1,5 @@
+#pragma once
+typedef __SIZE_TYPE__ size_t;
+typedef __PTRDIFF_TYPE__ ptrdiff_t;
+#define NULL ((void *) 0)
+#define offsetof(TYPE, MEMBER) __builtin_offsetof (TYPE, MEMBER)
