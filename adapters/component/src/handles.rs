@@ -84,11 +84,12 @@ impl Handles {
         value: T,
         parent: Borrow<P>,
     ) -> Result<Own<T>, Trap> {
-        match self.slots.get_mut(index(parent.0)) {
-            Some(Slot::Used { children, .. }) => *children += 1,
-            _ => return Err(Trap::UnknownHandle(parent.0)),
+        self.any(parent.0)?;
+        let child = self.insert(value, parent.0)?;
+        if let Some(Slot::Used { children, .. }) = self.slots.get_mut(index(parent.0)) {
+            *children += 1;
         }
-        self.insert(value, parent.0)
+        Ok(child)
     }
 
     fn insert<T: 'static>(&mut self, value: T, parent: u32) -> Result<Own<T>, Trap> {

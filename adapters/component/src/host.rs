@@ -190,7 +190,7 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
     };
     let interface = versioned
         .split_once('@')
-        .filter(|(_, version)| version.starts_with("0.2."))
+        .filter(|(_, version)| is_compatible(version))
         .and_then(|(name, _)| {
             S::interfaces()
                 .iter()
@@ -230,6 +230,13 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
         realloc: import.realloc,
         slots: expected.params.len().max(1),
     })
+}
+
+/// 0.2.x. A pre-release (`0.2.0-rc-2024-01-16`) is compatible with itself only.
+fn is_compatible(version: &str) -> bool {
+    version
+        .strip_prefix("0.2.")
+        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Calls a linked import. A guest that is inside its `realloc` on behalf of a host call must not call another host

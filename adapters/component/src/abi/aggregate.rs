@@ -8,11 +8,12 @@ use crate::program::CoreType;
 use crate::trap::Trap;
 
 /// The longest list that a host function takes: far more than any needs (handles for `poll`), and the host's own memory stays
-/// its own. Bytes and strings are bounded by the guest's memory, of which they are views.
+/// its own. Bytes are views of the guest's memory, and strings are copied as long as they are, because one that is too long
+/// for a path is that interface's error.
 const MAX_ELEMENTS: u32 = 1 << 16;
 
-/// The longest string that is copied: paths and host names are at most 4096 and 255 bytes.
-const MAX_STRING: u32 = 1 << 16;
+/// The host has no memory for an argument that the guest has memory for.
+const NO_MEMORY: Trap = Trap::Abi("no memory for an argument");
 
 /// `at` rounded up to a multiple of `align`, a power of two.
 pub const fn align_to(at: u32, align: u32) -> u32 {
@@ -85,13 +86,12 @@ impl Lift for Bytes {
 }
 
 fn string(cx: &mut Lifting<'_>, at: u32, length: u32) -> Result<String, Trap> {
-    let bytes = cx.bytes(at, length)?;
-    if length > MAX_STRING {
-        return Err(Trap::Abi("string is longer than 64 KiB"));
-    }
-    core::str::from_utf8(bytes)
-        .map(String::from)
-        .map_err(|_| Trap::Abi("string is not UTF-8"))
+    let text = core::str::from_utf8(cx.bytes(at, length)?)
+        .map_err(|_| Trap::Abi("string is not UTF-8"))?;
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len()).map_err(|_| NO_MEMORY)?;
+    copy.push_str(text);
+    Ok(copy)
 }
 
 impl Lift for String {
@@ -124,9 +124,13 @@ fn list<T: Lift>(cx: &mut Lifting<'_>, at: u32, length: u32) -> Result<Vec<T>, T
     if length > MAX_ELEMENTS {
         return Err(Trap::Abi("list is longer than 65536 elements"));
     }
-    (0..length)
-        .map(|index| T::load(cx, at + index * T::SIZE))
-        .collect()
+    let mut list = Vec::new();
+    list.try_reserve_exact(length as usize)
+        .map_err(|_| NO_MEMORY)?;
+    for index in 0..length {
+        list.push(T::load(cx, at + index * T::SIZE)?);
+    }
+    Ok(list)
 }
 
 impl<T: Lift> Lift for Vec<T> {

@@ -7,7 +7,7 @@ use crate::program::CoreType;
 use crate::trap::Trap;
 
 macro_rules! integer {
-    ($type:ty, $size:literal, $core:ident) => {
+    ($type:ty, $size:literal, $core:ident, $extend:expr) => {
         impl Value for $type {
             const SIZE: u32 = $size;
             const ALIGN: u32 = $size;
@@ -30,8 +30,8 @@ macro_rules! integer {
 
         impl Lower for $type {
             fn lower(self, _: &mut Lowering<'_>) -> Result<Option<u64>, Trap> {
-                // Signed ones are sign-extended to their core type; an engine takes the low half for i32.
-                Ok(Some(self as i64 as u64))
+                let extend: fn($type) -> u64 = $extend;
+                Ok(Some(extend(self)))
             }
 
             fn store(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
@@ -41,14 +41,15 @@ macro_rules! integer {
     };
 }
 
-integer!(u8, 1, I32);
-integer!(i8, 1, I32);
-integer!(u16, 2, I32);
-integer!(i16, 2, I32);
-integer!(u32, 4, I32);
-integer!(i32, 4, I32);
-integer!(u64, 8, I64);
-integer!(i64, 8, I64);
+// Narrow ones become an i32: unsigned ones by zeroes, signed ones by their sign. The high half of an i32's slot is zero.
+integer!(u8, 1, I32, u64::from);
+integer!(i8, 1, I32, |value| u64::from(i32::from(value) as u32));
+integer!(u16, 2, I32, u64::from);
+integer!(i16, 2, I32, |value| u64::from(i32::from(value) as u32));
+integer!(u32, 4, I32, u64::from);
+integer!(i32, 4, I32, |value| u64::from(value as u32));
+integer!(u64, 8, I64, |value| value);
+integer!(i64, 8, I64, |value| value as u64);
 
 macro_rules! float {
     ($type:ty, $bits:ty, $size:literal, $core:ident) => {
