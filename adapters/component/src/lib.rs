@@ -19,6 +19,7 @@ pub mod guest;
 pub mod handles;
 pub mod host;
 pub mod program;
+mod reader;
 pub mod services;
 pub mod trap;
 pub mod wasi;

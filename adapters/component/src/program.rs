@@ -13,6 +13,11 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::guest::Realloc;
+use crate::reader::component::CoreExport;
+
+mod parts;
+mod plain;
+mod shim;
 
 /// Bytes of a page of linear memory.
 pub const PAGE: u64 = 65536;
@@ -30,6 +35,28 @@ pub struct Program<'a> {
     pub reallocs: Vec<Cow<'a, str>>,
     /// What it needs.
     pub needs: Needs,
+}
+
+impl<'a> Program<'a> {
+    /// Reduces `component`, which need not be valid.
+    pub fn of(component: &'a [u8]) -> Result<Self, Refusal> {
+        let parts = parts::Parts::read(component)?;
+        let run = parts.run()?;
+        match plain::program(&parts, run)? {
+            Ok(program) => Ok(program),
+            Err(why) => linked(&parts, run, &why),
+        }
+    }
+}
+
+fn linked<'a>(
+    _parts: &parts::Parts<'a>,
+    _run: CoreExport<'a>,
+    why: &str,
+) -> Result<Program<'a>, Refusal> {
+    Err(Refusal::Shape(alloc::format!(
+        "{why}, so its core modules must be merged, which this program can't; expected one core module beside wit-component's shim, as plain `wasm32-wasip2` makes it"
+    )))
 }
 
 /// What a program needs of its engine.
