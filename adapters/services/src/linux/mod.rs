@@ -2,15 +2,17 @@
 //! error. Opens nothing by name except what the app's data folder and the resolver need.
 
 mod clocks;
+mod files;
 mod poll;
 mod stdio;
 
 use vyoma_component::host::{Interface, Platform};
-use vyoma_component::services::{Datetime, Instant, IoError, Pollable, Services, StreamError};
-use vyoma_component::wasi::{cli::Cli, clocks::Clocks, io::Io, random::Random};
+use vyoma_component::services::{Datetime, Instant, Pollable, Services, StreamError};
+use vyoma_component::wasi::{cli::Cli, clocks::Clocks, filesystem::Files, io::Io, random::Random};
 use vyoma_runtime::{EngineError, RunConfig};
 
 use self::clocks::Monotonic;
+pub(crate) use self::files::io_error;
 #[allow(unused_imports, dead_code, reason = "files and sockets use them")]
 pub(crate) use self::poll::{Descriptor, Event, Interest, Wait, Watch};
 use crate::linux::stdio::{Discard, End, Standard};
@@ -62,6 +64,7 @@ pub struct Linux {
     /// Grants and the data folder, for the parts of this module.
     pub(crate) config: RunConfig,
     clock: Monotonic,
+    files: files::Files,
     seed: (u64, u64),
 }
 
@@ -79,6 +82,7 @@ impl Linux {
             fill_random(half);
         }
         Ok(Self {
+            files: files::Files::new(&config)?,
             config,
             clock: Monotonic::start(),
             seed: (u64::from_ne_bytes(seed[0]), u64::from_ne_bytes(seed[1])),
@@ -107,7 +111,8 @@ impl Platform for Linux {
             Random::<Self>::RANDOM,
             Random::<Self>::INSECURE,
             Random::<Self>::INSECURE_SEED,
-            // wasi:filesystem
+            Files::<Self>::PREOPENS,
+            Files::<Self>::TYPES,
             // wasi:sockets
         ]
     }
@@ -211,14 +216,6 @@ impl Services for Linux {
 
     fn is_ready(&mut self, pollable: &Pollable<Wait>) -> bool {
         poll::is_ready(&self.clock, pollable)
-    }
-}
-
-/// What a failed system call is as `wasi:io/error`.
-pub(crate) fn io_error(errno: rustix::io::Errno) -> IoError {
-    IoError {
-        message: std::io::Error::from(errno).to_string(),
-        filesystem_code: None,
     }
 }
 

@@ -53,11 +53,12 @@ fn of_errno(errno: Errno) -> Option<ErrorCode> {
     })
 }
 
-/// What a stream gives its guest when an operation on its file failed. Streams of the standard descriptors use it too:
+/// What a failed operation of a stream is as `wasi:io/error`: of files, and of every other descriptor, because
 /// `filesystem-error-code` knows the code of any failed system call.
-pub(crate) fn stream_error(error: &io::Error) -> IoError {
+pub(crate) fn io_error(error: impl Into<io::Error>) -> IoError {
+    let error = error.into();
     IoError {
         message: error.to_string(),
-        filesystem_code: Some(code(error) as u8),
+        filesystem_code: Some(code(&error) as u8),
     }
 }

@@ -5,10 +5,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, FileType, StatxFlags, StatxTimestamp, makedev, statx};
+use rustix::fs::{
+    AtFlags, FileType, StatxFlags, StatxTimestamp, Timespec, Timestamps, UTIME_OMIT, makedev, statx,
+};
 use rustix::path::Arg;
 use vyoma_component::services::Datetime;
 use vyoma_component::wasi::filesystem::{
@@ -125,7 +127,10 @@ pub(super) fn new_time(new: NewTimestamp) -> Result<Option<SystemTime>, ErrorCod
 }
 
 /// For [`File::set_times`].
-pub(super) fn file_times(access: Option<SystemTime>, modification: Option<SystemTime>) -> FileTimes {
+pub(super) fn file_times(
+    access: Option<SystemTime>,
+    modification: Option<SystemTime>,
+) -> FileTimes {
     let mut times = FileTimes::new();
     if let Some(access) = access {
         times = times.set_accessed(access);
@@ -136,11 +141,35 @@ pub(super) fn file_times(access: Option<SystemTime>, modification: Option<System
     times
 }
 
+/// For `utimensat`.
+pub(super) fn timestamps(
+    access: Option<SystemTime>,
+    modification: Option<SystemTime>,
+) -> Timestamps {
+    Timestamps {
+        last_access: timespec(access),
+        last_modification: timespec(modification),
+    }
+}
+
+fn timespec(time: Option<SystemTime>) -> Timespec {
+    let leave = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_OMIT,
+    };
+    // Times of a guest are none before 1970, and fit.
+    time.and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .map_or(leave, |since| Timespec {
+            tv_sec: since.as_secs().cast_signed(),
+            tv_nsec: since.subsec_nanos().into(),
+        })
+}
+
 /// The only component of `path`, when it is a name.
 pub(super) fn only_name(path: &str) -> Option<&Path> {
     let mut components = Path::new(path).components();
     match (components.next(), components.next()) {
-        (Some(std::path::Component::Normal(name)), None) => Some(Path::new(name)),
+        (Some(Component::Normal(name)), None) => Some(Path::new(name)),
         _ => None,
     }
 }
