@@ -1,12 +1,14 @@
 //! From a mapped artefact to the end of a run.
 
+use std::str::Utf8Error;
+
 use tokio::runtime::Runtime;
 use vyoma_capabilities::lifecycle::Ending;
 use vyoma_runtime::{EngineError, Instance, RunConfig, trap};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Error, Store, Trap};
-use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{I32Exit, ResourceTableError};
 
 use crate::host::{self, Host};
 use crate::{engine_error, one_line};
@@ -99,9 +101,69 @@ fn ending(error: &Error, started: bool, memory_refused: bool) -> Ending {
         Some(trap) => Ending::Trapped(words(*trap)),
         // Instances and memories could not be made: no instruction of the guest was executed.
         None if !started => Ending::NotStarted(one_line(error)),
-        None => Ending::Trapped(format!("host: {}", one_line(error))),
+        None => Ending::Trapped(host_words(error)),
     }
 }
+
+/// The engine-neutral reason of a trap that is no instruction's: a rule of the canonical ABI or of an interface.
+fn host_words(error: &Error) -> String {
+    if error.is::<Utf8Error>() {
+        return trap::ABI.to_owned();
+    }
+    if let Some(ResourceTableError::HasChildren) = error.downcast_ref() {
+        return trap::CHILDREN.to_owned();
+    }
+    // Wasmtime has no types for these; the conformance suite notices when its words change.
+    let said = error.root_cause().to_string();
+    if let Some((handle, _)) = said
+        .strip_prefix("handle index ")
+        .and_then(|rest| rest.split_once(" used with the wrong type"))
+        && let Ok(handle) = handle.parse()
+    {
+        return trap::wrong_handle(handle);
+    }
+    if let Some(handle) = said.strip_prefix("unknown handle index ")
+        && let Ok(handle) = handle.parse()
+    {
+        return trap::unknown_handle(handle);
+    }
+    HOST_WORDS
+        .iter()
+        .find(|(theirs, _)| said.starts_with(theirs))
+        .map_or_else(
+            || format!("host: {}", one_line(error)),
+            |&(_, ours)| ours.to_owned(),
+        )
+}
+
+/// Beginnings of what Wasmtime and wasmtime-wasi say, and what they mean.
+const HOST_WORDS: &[(&str, &str)] = &[
+    // wasmtime, component::func: lifting, lowering, `cabi_realloc`.
+    ("string pointer", trap::ABI),
+    ("list pointer", trap::ABI),
+    ("pointer not aligned", trap::ABI),
+    ("pointer out of bounds", trap::ABI),
+    ("pointer size overflow", trap::ABI),
+    ("size overflow copying a list", trap::ABI),
+    ("byte length", trap::ABI),
+    ("unexpected discriminant: ", trap::ABI),
+    ("invalid option discriminant", trap::ABI),
+    ("invalid expected discriminant", trap::ABI),
+    ("converted integer out of range for `char`", trap::ABI),
+    ("realloc return: ", trap::ABI),
+    // wasmtime-wasi and crate::stdio.
+    ("resource table has no free keys", trap::HANDLES),
+    ("empty poll list", trap::EMPTY_POLL),
+    ("write exceeded budget", trap::WRITE_BUDGET),
+    ("write not permitted", trap::WRITE_BUDGET),
+    ("not permitted to write", trap::WRITE_BUDGET),
+    ("write of more bytes than", trap::WRITE_BUDGET),
+    ("cannot write more zeroes", trap::WRITE_BUDGET),
+    ("Buffer too large for blocking-write", trap::WRITE_SIZE),
+    ("unpermitted: ", trap::SEND_BUDGET),
+    ("UDP streams not dropped yet", trap::UDP_STREAMS),
+    ("requested len ", trap::RANDOM_SIZE),
+];
 
 /// The engine-neutral reason.
 fn words(reason: Trap) -> String {
@@ -120,6 +182,7 @@ fn words(reason: Trap) -> String {
         | Trap::ListOutOfBounds
         | Trap::InvalidDiscriminant
         | Trap::UnalignedPointer => trap::ABI,
+        Trap::CannotLeaveComponent => trap::LEAVE,
         other => return other.to_string(),
     };
     words.to_owned()

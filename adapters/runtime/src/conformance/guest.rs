@@ -1,181 +1,139 @@
-//! Guests of the conformance suite: components in text form, made from a core function and a frame around it.
+//! Guests of the suite from text: a body of core items, put into either shape.
 //!
-//! The frame imports a good part of WASI 0.2 and lowers it under short names, as wit-component would.
+//! A body defines `$run` with no parameter and one i32 result: 0 for success, 1 for failure. Bytes 0 to 255 of its memory
+//! are scratch space for results, data may go from 256 to 4095, and what the host hands over goes from 4096 up. It may
+//! call functions of WASI by short name ([`plain::expand`]), and helpers ([`HELPERS`]).
 
-/// Host functions as the core module sees them, with the canonical ABI's core signatures, and two helpers.
-const PRELUDE: &str = r#"
-    (import "libc" "memory" (memory 1))
-    (import "host" "arguments" (func $arguments (param i32)))
-    (import "host" "environment" (func $environment (param i32)))
-    (import "host" "exit" (func $exit (param i32)))
-    (import "host" "exit-with-code" (func $exit-with-code (param i32)))
-    (import "host" "stdin" (func $stdin (result i32)))
-    (import "host" "stdout" (func $stdout (result i32)))
-    (import "host" "stderr" (func $stderr (result i32)))
-    (import "host" "read" (func $read (param i32 i64 i32)))
-    (import "host" "check-write" (func $check-write (param i32 i32)))
-    (import "host" "write" (func $write (param i32 i32 i32 i32)))
-    (import "host" "now" (func $now (result i64)))
-    (import "host" "after" (func $after (param i64) (result i32)))
-    (import "host" "block" (func $block (param i32)))
-    (import "host" "random" (func $random (result i64)))
-    (import "host" "folders" (func $folders (param i32)))
-    (import "host" "network" (func $network (result i32)))
-    (import "host" "tcp" (func $tcp (param i32 i32)))
-    (import "host" "udp" (func $udp (param i32 i32)))
-    (import "host" "look-up" (func $look-up (param i32 i32 i32 i32)))
-    (func $print-to (param $stream i32) (param $at i32) (param $length i32)
-      (local $part i32)
-      (loop $more
-        (local.set $part (select (i32.const 4096) (local.get $length) (i32.gt_u (local.get $length) (i32.const 4096))))
-        (call $write (local.get $stream) (local.get $at) (local.get $part) (i32.const 32))
-        (if (i32.load8_u (i32.const 32)) (then unreachable))
-        (local.set $at (i32.add (local.get $at) (local.get $part)))
-        (local.set $length (i32.sub (local.get $length) (local.get $part)))
-        (br_if $more (local.get $length))))
-    (func $print (param $at i32) (param $length i32)
-      (call $print-to (call $stdout) (local.get $at) (local.get $length)))
-"#;
+use super::{linked, plain};
 
-const FRAME: &str = r#"(component
-  (import "wasi:cli/environment@0.2.0" (instance $environment
-    (export "get-arguments" (func (result (list string))))
-    (export "get-environment" (func (result (list (tuple string string)))))))
-  (import "wasi:cli/exit@0.2.6" (instance $exit
-    (export "exit" (func (param "status" (result))))
-    (export "exit-with-code" (func (param "status-code" u8)))))
-  (import "wasi:io/error@0.2.0" (instance $io-error (export "error" (type (sub resource)))))
-  (alias export $io-error "error" (type $error))
-  (import "wasi:io/poll@0.2.0" (instance $poll
-    (export "pollable" (type $pollable (sub resource)))
-    (export "[method]pollable.block" (func (param "self" (borrow $pollable))))))
-  (alias export $poll "pollable" (type $pollable))
-  (import "wasi:io/streams@0.2.0" (instance $streams
-    (export "input-stream" (type $input (sub resource)))
-    (export "output-stream" (type $output (sub resource)))
-    (alias outer 1 $error (type $error))
-    (type $stream-error' (variant (case "last-operation-failed" (own $error)) (case "closed")))
-    (export "stream-error" (type $stream-error (eq $stream-error')))
-    (export "[method]input-stream.blocking-read"
-      (func (param "self" (borrow $input)) (param "len" u64) (result (result (list u8) (error $stream-error)))))
-    (export "[method]output-stream.check-write"
-      (func (param "self" (borrow $output)) (result (result u64 (error $stream-error)))))
-    (export "[method]output-stream.blocking-write-and-flush"
-      (func (param "self" (borrow $output)) (param "contents" (list u8)) (result (result (error $stream-error)))))))
-  (alias export $streams "input-stream" (type $input))
-  (alias export $streams "output-stream" (type $output))
-  (import "wasi:cli/stdin@0.2.0" (instance $stdin
-    (alias outer 1 $input (type $t)) (export "get-stdin" (func (result (own $t))))))
-  (import "wasi:cli/stdout@0.2.0" (instance $stdout
-    (alias outer 1 $output (type $t)) (export "get-stdout" (func (result (own $t))))))
-  (import "wasi:cli/stderr@0.2.0" (instance $stderr
-    (alias outer 1 $output (type $t)) (export "get-stderr" (func (result (own $t))))))
-  (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
-    (alias outer 1 $pollable (type $t))
-    (export "now" (func (result u64)))
-    (export "subscribe-duration" (func (param "when" u64) (result (own $t))))))
-  (import "wasi:random/random@0.2.0" (instance $random (export "get-random-u64" (func (result u64)))))
-  (import "wasi:filesystem/types@0.2.0" (instance $files (export "descriptor" (type (sub resource)))))
-  (alias export $files "descriptor" (type $descriptor))
-  (import "wasi:filesystem/preopens@0.2.0" (instance $preopens
-    (alias outer 1 $descriptor (type $t))
-    (export "get-directories" (func (result (list (tuple (own $t) string)))))))
-  (import "wasi:sockets/network@0.2.0" (instance $net
-    (export "network" (type (sub resource)))
-    (type $code (enum "unknown" "access-denied" "not-supported" "invalid-argument" "out-of-memory" "timeout"
-      "concurrency-conflict" "not-in-progress" "would-block" "invalid-state" "new-socket-limit" "address-not-bindable"
-      "address-in-use" "remote-unreachable" "connection-refused" "connection-reset" "connection-aborted"
-      "datagram-too-large" "name-unresolvable" "temporary-resolver-failure" "permanent-resolver-failure"))
-    (export "error-code" (type (eq $code)))
-    (type $family (enum "ipv4" "ipv6"))
-    (export "ip-address-family" (type (eq $family)))))
-  (alias export $net "network" (type $network))
-  (alias export $net "error-code" (type $code))
-  (alias export $net "ip-address-family" (type $family))
-  (import "wasi:sockets/instance-network@0.2.0" (instance $instance-network
-    (alias outer 1 $network (type $t)) (export "instance-network" (func (result (own $t))))))
-  (import "wasi:sockets/tcp@0.2.0" (instance $tcp (export "tcp-socket" (type (sub resource)))))
-  (alias export $tcp "tcp-socket" (type $tcp-socket))
-  (import "wasi:sockets/tcp-create-socket@0.2.0" (instance $create-tcp
-    (alias outer 1 $tcp-socket (type $socket))
-    (alias outer 1 $code (type $code')) (export "error-code" (type $code (eq $code')))
-    (alias outer 1 $family (type $family')) (export "ip-address-family" (type $family (eq $family')))
-    (export "create-tcp-socket" (func (param "address-family" $family) (result (result (own $socket) (error $code)))))))
-  (import "wasi:sockets/udp@0.2.0" (instance $udp (export "udp-socket" (type (sub resource)))))
-  (alias export $udp "udp-socket" (type $udp-socket))
-  (import "wasi:sockets/udp-create-socket@0.2.0" (instance $create-udp
-    (alias outer 1 $udp-socket (type $socket))
-    (alias outer 1 $code (type $code')) (export "error-code" (type $code (eq $code')))
-    (alias outer 1 $family (type $family')) (export "ip-address-family" (type $family (eq $family')))
-    (export "create-udp-socket" (func (param "address-family" $family) (result (result (own $socket) (error $code)))))))
-  (import "wasi:sockets/ip-name-lookup@0.2.0" (instance $look-up
-    (export "resolve-address-stream" (type $stream (sub resource)))
-    (alias outer 1 $network (type $network))
-    (alias outer 1 $code (type $code')) (export "error-code" (type $code (eq $code')))
-    (export "resolve-addresses"
-      (func (param "network" (borrow $network)) (param "name" string) (result (result (own $stream) (error $code)))))))
+/// Helpers by name; each may use those after it. A body that defines one by itself keeps its own.
+const HELPERS: [(&str, &str); 5] = [
+    // Prints bytes to stdout.
+    (
+        "print",
+        "(func $print (param $at i32) (param $length i32)
+           (call $print-to (call $stdout.get-stdout) (local.get $at) (local.get $length)))",
+    ),
+    // Prints bytes to a stream, in parts of what a stream takes at once; no success, no way on.
+    (
+        "print-to",
+        "(func $print-to (param $stream i32) (param $at i32) (param $length i32)
+           (local $part i32)
+           (loop $more
+             (local.set $part (select (i32.const 4096) (local.get $length) (i32.gt_u (local.get $length) (i32.const 4096))))
+             (call $output-stream.blocking-write-and-flush (local.get $stream) (local.get $at) (local.get $part) (i32.const 32))
+             (if (i32.load8_u (i32.const 32)) (then unreachable))
+             (local.set $at (i32.add (local.get $at) (local.get $part)))
+             (local.set $length (i32.sub (local.get $length) (local.get $part)))
+             (br_if $more (local.get $length))))",
+    ),
+    // Ends with the code `step` unless `ok`: a failed case says where.
+    (
+        "check",
+        "(func $check (param $step i32) (param $ok i32)
+           (if (i32.eqz (local.get $ok)) (then (call $exit.exit-with-code (local.get $step)) unreachable)))",
+    ),
+    ("memory", "(memory $memory 1)"),
+    // An allocator that only ever takes, from 4 KiB up.
+    (
+        "cabi_realloc",
+        "(global $next (mut i32) (i32.const 4096))
+         (func $cabi_realloc (param i32 i32) (param $align i32) (param $size i32) (result i32)
+           (local $at i32)
+           (local.set $at (i32.and (i32.add (global.get $next) (i32.sub (local.get $align) (i32.const 1)))
+             (i32.sub (i32.const 0) (local.get $align))))
+           (global.set $next (i32.add (local.get $at) (local.get $size)))
+           (if (i32.gt_u (global.get $next) (i32.mul (memory.size) (i32.const 65536)))
+             (then (if (i32.eq (memory.grow (i32.add (i32.div_u (local.get $size) (i32.const 65536)) (i32.const 1)))
+               (i32.const -1)) (then unreachable))))
+           (local.get $at))",
+    ),
+];
 
-  ;; Memory, and an allocator that only ever takes: what the host hands over goes there, from 4 KiB up.
-  (core module $libc
-    (memory (export "memory") 1)
-    (global $next (mut i32) (i32.const 4096))
-    (func (export "realloc") (param i32 i32) (param $align i32) (param $size i32) (result i32)
-      (local $at i32)
-      (local.set $at (i32.and (i32.add (global.get $next) (i32.sub (local.get $align) (i32.const 1)))
-        (i32.sub (i32.const 0) (local.get $align))))
-      (global.set $next (i32.add (local.get $at) (local.get $size)))
-      (if (i32.gt_u (global.get $next) (i32.mul (memory.size) (i32.const 65536)))
-        (then (if (i32.eq (memory.grow (i32.add (i32.div_u (local.get $size) (i32.const 65536)) (i32.const 1)))
-          (i32.const -1)) (then unreachable))))
-      (local.get $at)))
-  (core instance $libc (instantiate $libc))
-  (alias core export $libc "memory" (core memory $memory))
-  (alias core export $libc "realloc" (core func $realloc))
-  (core func $l-arguments (canon lower (func $environment "get-arguments") (memory $memory) (realloc $realloc)))
-  (core func $l-environment (canon lower (func $environment "get-environment") (memory $memory) (realloc $realloc)))
-  (core func $l-exit (canon lower (func $exit "exit")))
-  (core func $l-exit-with-code (canon lower (func $exit "exit-with-code")))
-  (core func $l-stdin (canon lower (func $stdin "get-stdin")))
-  (core func $l-stdout (canon lower (func $stdout "get-stdout")))
-  (core func $l-stderr (canon lower (func $stderr "get-stderr")))
-  (core func $l-read (canon lower (func $streams "[method]input-stream.blocking-read") (memory $memory) (realloc $realloc)))
-  (core func $l-check-write (canon lower (func $streams "[method]output-stream.check-write") (memory $memory)))
-  (core func $l-write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $memory)))
-  (core func $l-now (canon lower (func $clock "now")))
-  (core func $l-after (canon lower (func $clock "subscribe-duration")))
-  (core func $l-block (canon lower (func $poll "[method]pollable.block")))
-  (core func $l-random (canon lower (func $random "get-random-u64")))
-  (core func $l-folders (canon lower (func $preopens "get-directories") (memory $memory) (realloc $realloc)))
-  (core func $l-network (canon lower (func $instance-network "instance-network")))
-  (core func $l-tcp (canon lower (func $create-tcp "create-tcp-socket") (memory $memory)))
-  (core func $l-udp (canon lower (func $create-udp "create-udp-socket") (memory $memory)))
-  (core func $l-look-up (canon lower (func $look-up "resolve-addresses") (memory $memory)))
-  (core module $main MAIN)
-  (core instance $main (instantiate $main
-    (with "libc" (instance $libc))
-    (with "host" (instance
-      (export "arguments" (func $l-arguments)) (export "environment" (func $l-environment))
-      (export "exit" (func $l-exit)) (export "exit-with-code" (func $l-exit-with-code))
-      (export "stdin" (func $l-stdin)) (export "stdout" (func $l-stdout)) (export "stderr" (func $l-stderr))
-      (export "read" (func $l-read)) (export "check-write" (func $l-check-write)) (export "write" (func $l-write))
-      (export "now" (func $l-now)) (export "after" (func $l-after)) (export "block" (func $l-block))
-      (export "random" (func $l-random)) (export "folders" (func $l-folders))
-      (export "network" (func $l-network)) (export "tcp" (func $l-tcp)) (export "udp" (func $l-udp))
-      (export "look-up" (func $l-look-up))))))
-  (func $run (result (result)) (canon lift (core func $main "run")))
-  (component $shape (import "run" (func $f (result (result)))) (export "run" (func $f)))
-  (instance $run (instantiate $shape (with "run" (func $run))))
-  (export "wasi:cli/run@0.2.0" (instance $run)))
-"#;
+/// The names by which bodies of both shapes call WASI, and what they are in the plain shape.
+const NAMES: [(&str, &str); 19] = [
+    ("arguments", "environment.get-arguments"),
+    ("environment", "environment.get-environment"),
+    ("exit", "exit.exit"),
+    ("exit-with-code", "exit.exit-with-code"),
+    ("stdin", "stdin.get-stdin"),
+    ("stdout", "stdout.get-stdout"),
+    ("stderr", "stderr.get-stderr"),
+    ("read", "input-stream.blocking-read"),
+    ("check-write", "output-stream.check-write"),
+    ("write", "output-stream.blocking-write-and-flush"),
+    ("now", "monotonic-clock.now"),
+    ("after", "monotonic-clock.subscribe-duration"),
+    ("block", "pollable.block"),
+    ("random", "random.get-random-u64"),
+    ("folders", "preopens.get-directories"),
+    ("network", "instance-network.instance-network"),
+    ("tcp", "tcp-create-socket.create-tcp-socket"),
+    ("udp", "udp-create-socket.create-udp-socket"),
+    ("look-up", "ip-name-lookup.resolve-addresses"),
+];
 
-/// The component whose program is `body`: items of a core module that define a function `$run` giving 0 for success
-/// and 1 for failure. Bytes 0 to 255 of memory are scratch space for results; data may go from 256 to 4095.
-pub(super) fn command(body: &str) -> Result<Vec<u8>, String> {
-    let main = format!("{PRELUDE}\n{body}\n(export \"run\" (func $run))");
-    binary(&FRAME.replace("MAIN", &main))
+/// How a component is put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Memory and allocator in a module of their own, as the preview-1 adapter makes it.
+    Linked,
+    /// One module beside wit-component's shim and fixups.
+    Plain,
+}
+
+/// The component whose program is `body`.
+pub(super) fn command(body: &str, shape: Shape) -> Result<Vec<u8>, String> {
+    match shape {
+        Shape::Linked => linked::command(body),
+        Shape::Plain => plain::component(&binary(&module(body))?),
+    }
 }
 
 /// Text to binary.
 pub(super) fn binary(text: &str) -> Result<Vec<u8>, String> {
     wat::parse_str(text).map_err(|error| format!("the suite's own text is wrong: {error}"))
+}
+
+/// The core module of a body in the plain shape.
+fn module(body: &str) -> String {
+    let mut items = long_names(body);
+    for (name, definition) in HELPERS {
+        let always = matches!(name, "memory" | "cabi_realloc");
+        let own = [format!("(func ${name} "), format!("({name} ${name} ")]
+            .iter()
+            .any(|definition| items.contains(definition));
+        if !own && (always || plain::mentions(&items, name)) {
+            items.push_str(definition);
+        }
+        items.push('\n');
+    }
+    format!(
+        "(module {}\n{items}
+         (export \"memory\" (memory $memory))
+         (export \"cabi_realloc\" (func $cabi_realloc))
+         (export \"{}\" (func $run)))",
+        plain::expand(&items),
+        plain::RUN
+    )
+}
+
+/// `body` with the names of the plain shape.
+fn long_names(body: &str) -> String {
+    let mut text = String::with_capacity(body.len() * 2);
+    let mut parts = body.split('$');
+    text.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let end = part
+            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')))
+            .unwrap_or(part.len());
+        let (name, rest) = part.split_at(end);
+        let long = NAMES
+            .iter()
+            .find_map(|&(short, long)| (short == name).then_some(long));
+        text.push('$');
+        text.push_str(long.unwrap_or(name));
+        text.push_str(rest);
+    }
+    text
 }

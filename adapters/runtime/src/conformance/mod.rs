@@ -4,13 +4,16 @@
 //! An adapter's test is one line, `vyoma_runtime::conformance::main(&adapter)`, with `harness = false`. A word as argument
 //! runs the cases that contain it.
 
+mod apps;
 mod cases;
 mod guest;
+mod linked;
+pub mod plain;
+mod process;
 
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -18,27 +21,56 @@ use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::profile::OptimizationLevel;
 use vyoma_capabilities::resolve::Grants;
 
+use self::guest::Shape;
 use crate::{Activity, RunConfig, WasmRuntime};
 
 /// First argument of a child.
 const CHILD: &str = "--conformance-child";
 
+/// What a case runs.
+#[derive(Debug, Clone, Copy)]
+enum Program {
+    /// See [`guest::command`].
+    Text(&'static str, Shape),
+    /// A package of the workspace `apps/`, see [`apps::component`].
+    App(&'static str),
+}
+
 /// One run and what must come of it.
+#[derive(Clone)]
 struct Run {
     name: &'static str,
-    /// See [`guest::command`].
-    body: &'static str,
+    program: Program,
     grants: Grants,
     args: &'static [&'static str],
     env: &'static [(&'static str, &'static str)],
     stdin: &'static [u8],
+    /// Keeps stdin open after `stdin` was fed.
+    stdin_stays_open: bool,
+    /// Nobody reads stdout.
+    stdout_is_closed: bool,
     memory_bytes: Option<u64>,
     /// Checks what came out.
     expect: fn(&Outcome) -> bool,
 }
 
+impl Run {
+    fn title(&self) -> String {
+        match self.program {
+            Program::Text(_, Shape::Linked) => format!("{} (linked)", self.name),
+            Program::Text(_, Shape::Plain) | Program::App(_) => self.name.to_owned(),
+        }
+    }
+
+    fn component(&self) -> Result<Vec<u8>, String> {
+        match self.program {
+            Program::Text(body, shape) => guest::command(body, shape),
+            Program::App(package) => apps::component(package),
+        }
+    }
+}
+
 /// What came of a run.
-#[derive(Debug)]
 struct Outcome {
     /// How the guest ended, as the child saw it.
     ending: String,
@@ -52,6 +84,30 @@ struct Outcome {
 impl Outcome {
     fn ended(&self, ending: &Ending) -> bool {
         self.ending == format!("{ending:?}")
+    }
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        /// Bytes of output that a failure shows.
+        const SHOWN: usize = 6000;
+        let show = |bytes: &[u8]| {
+            bytes[..bytes.len().min(SHOWN)]
+                .escape_ascii()
+                .to_string()
+                .replace("\\n", "\n")
+        };
+        write!(
+            f,
+            "{}, {} host calls of which {} did not end, {} bytes on stdout: {}, {} bytes on stderr: {}",
+            self.ending,
+            self.calls,
+            self.open_calls,
+            self.stdout.len(),
+            show(&self.stdout),
+            self.stderr.len(),
+            show(&self.stderr),
+        )
     }
 }
 
@@ -86,7 +142,7 @@ pub fn main(runtime: &dyn WasmRuntime) -> ExitCode {
 fn parent(runtime: &dyn WasmRuntime, filter: &str) -> Result<(), String> {
     let mut failed = Vec::new();
     let mut count = 0;
-    let mut note = |name: &'static str, result: Result<(), String>| {
+    let mut note = |name: String, result: Result<(), String>| {
         count += 1;
         match result {
             Ok(()) => eprintln!("test {name} ... ok"),
@@ -100,14 +156,14 @@ fn parent(runtime: &dyn WasmRuntime, filter: &str) -> Result<(), String> {
         .iter()
         .filter(|case| case.name.contains(filter))
     {
-        note(refusal.name, refuse(runtime, refusal));
+        note(refusal.name.to_owned(), refuse(runtime, refusal));
     }
     for (index, run) in cases::runs()
         .iter()
         .enumerate()
-        .filter(|(_, case)| case.name.contains(filter))
+        .filter(|(_, case)| case.title().contains(filter))
     {
-        note(run.name, one(runtime, index, run));
+        note(run.title(), one(runtime, index, run));
     }
     if failed.is_empty() {
         eprintln!(
@@ -139,7 +195,7 @@ fn refuse(runtime: &dyn WasmRuntime, case: &Refusal) -> Result<(), String> {
 }
 
 fn one(runtime: &dyn WasmRuntime, index: usize, case: &Run) -> Result<(), String> {
-    let component = guest::command(case.body)?;
+    let component = case.component()?;
     runtime
         .validate(&component)
         .map_err(|error| error.to_string())?;
@@ -148,52 +204,14 @@ fn one(runtime: &dyn WasmRuntime, index: usize, case: &Run) -> Result<(), String
         .map_err(|error| error.to_string())?;
     let folder =
         std::env::temp_dir().join(format!("vyoma-conformance-{}-{index}", std::process::id()));
-    std::fs::create_dir_all(folder.join("data"))
-        .map_err(|error| format!("{}: {error}", folder.display()))?;
-    let outcome = start(index, case, &artefact, &folder);
-    std::fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let outcome = outcome.map_err(|error| error.to_string())?;
+    let outcome = process::run(&folder, index, case, &artefact);
+    let _ = std::fs::remove_dir_all(&folder);
+    let outcome = outcome.map_err(|error| format!("{}: {error}", folder.display()))?;
     if (case.expect)(&outcome) {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(format!("{outcome:?}"))
     }
-    let head = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
-    Err(format!(
-        "{}; {} bytes of stdout {:?}, stderr {:?}; {} host calls, {} open",
-        outcome.ending,
-        outcome.stdout.len(),
-        head(&outcome.stdout),
-        head(&outcome.stderr),
-        outcome.calls,
-        outcome.open_calls
-    ))
-}
-
-fn start(index: usize, case: &Run, artefact: &[u8], folder: &Path) -> std::io::Result<Outcome> {
-    std::fs::write(folder.join("artefact"), artefact)?;
-    let mut child = Command::new(std::env::current_exe()?)
-        .args([CHILD, &index.to_string()])
-        .arg(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    // The guest may end without having read everything; that shows in its ending, not here.
-    let (mut stdin, input) = (child.stdin.take().expect("piped"), case.stdin);
-    let feeder = std::thread::spawn(move || {
-        let _ = stdin.write_all(input);
-    });
-    let output = child.wait_with_output()?;
-    feeder.join().expect("the feeder does not panic");
-    let report = std::fs::read_to_string(folder.join("ending"))
-        .unwrap_or_else(|_| format!("no report; {}\n0\n0", output.status));
-    let mut lines = report.lines();
-    Ok(Outcome {
-        ending: lines.next().unwrap_or_default().to_owned(),
-        stdout: output.stdout,
-        stderr: output.stderr,
-        calls: lines.next().and_then(|line| line.parse().ok()).unwrap_or(0),
-        open_calls: lines.next().and_then(|line| line.parse().ok()).unwrap_or(0),
-    })
 }
 
 /// Counts host calls.
@@ -235,13 +253,13 @@ fn child(runtime: &dyn WasmRuntime, args: &[String]) -> Result<(), String> {
         grants: case.grants.clone(),
         memory_bytes: case.memory_bytes,
         data: if case.grants.filesystem {
-            Some(open("data")?)
+            Some(open(process::DATA)?)
         } else {
             None
         },
         activity: Arc::<Counter>::clone(&counter),
     };
-    let ending = match runtime.load(open("artefact")?, config) {
+    let ending = match runtime.load(open(process::ARTEFACT)?, config) {
         Ok(instance) => instance.run(),
         Err(error) => Ending::NotStarted(error.to_string()),
     };
@@ -250,5 +268,5 @@ fn child(runtime: &dyn WasmRuntime, args: &[String]) -> Result<(), String> {
         counter.begun.load(Ordering::Relaxed),
         counter.open.load(Ordering::Relaxed)
     );
-    std::fs::write(folder.join("ending"), report).map_err(|error| error.to_string())
+    std::fs::write(folder.join(process::REPORT), report).map_err(|error| error.to_string())
 }
