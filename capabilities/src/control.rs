@@ -23,6 +23,8 @@ pub const MAX_FRAME: usize = 256 * 1024;
 pub const MAX_COMPONENT: u64 = 64 * 1024 * 1024;
 /// Most bytes of machine code that a device takes with a component: at most 3 times the component, measured.
 pub const MAX_ARTEFACT: u64 = 4 * MAX_COMPONENT;
+/// Most bytes that an app's standard input takes at once: what its queue holds.
+pub const MAX_SEND: usize = 64 * 1024;
 /// Most bytes of a `vyoma.toml`.
 pub const MAX_MANIFEST: usize = 64 * 1024;
 
@@ -60,6 +62,15 @@ pub enum Request {
         /// Machine code for this device, made of the component elsewhere, that follows the component.
         #[serde(default)]
         ahead_of_time: Option<Upload>,
+    },
+    /// Write to an app's standard input.
+    Send {
+        /// The app; it has to be running and to have `stdio`.
+        app: String,
+        /// At most [`MAX_SEND`] bytes.
+        text: String,
+        /// Nothing comes after this: the app reads the end of its input, until it is started anew.
+        end: bool,
     },
     /// Stop an app and forget it, its data too unless `keep_data`.
     Remove {

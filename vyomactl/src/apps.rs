@@ -1,12 +1,14 @@
-//! `ps`, and the commands that change one app: `start`, `stop`, `restart`, `remove`.
+//! `ps`, and the commands that change one app: `start`, `stop`, `restart`, `remove`, `send`.
+
+use std::io::Read as _;
 
 use serde_json::json;
-use vyoma_capabilities::control::{AppStatus, Request, Response};
+use vyoma_capabilities::control::{AppStatus, MAX_SEND, Request, Response};
 use vyoma_capabilities::lifecycle::{Ending, Phase};
 
-use crate::cli::RemoveArgs;
+use crate::cli::{RemoveArgs, SendArgs};
 use crate::client::{Client, Patience};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::output::{Align, Cell, Output, Style, Table, clean};
 use crate::units;
 
@@ -89,6 +91,40 @@ pub(crate) fn change(
     };
     client.command(&request, Patience::Ending)?;
     report(out, &app, action, done)
+}
+
+/// `send`
+pub(crate) fn send(client: &mut Client, args: &SendArgs, out: &mut Output) -> Result<(), Failure> {
+    let text = match &args.line {
+        Some(line) => format!("{line}\n"),
+        None => read_text()?,
+    };
+    let request = Request::Send {
+        app: args.app.clone(),
+        text,
+        end: args.end,
+    };
+    client.command(&request, Patience::Prompt)?;
+    report(out, &args.app, "send", "sent")
+}
+
+/// What stands on standard input, if a device takes as much at once.
+fn read_text() -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .take(MAX_SEND as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::new(Exit::Local, format!("standard input: {error}")))?;
+    if bytes.len() > MAX_SEND {
+        return Err(Failure::new(
+            Exit::Invalid,
+            format!(
+                "standard input: more than {MAX_SEND} bytes, which is the most that an app takes at once; send it in parts"
+            ),
+        ));
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::new(Exit::Invalid, "standard input: not UTF-8".to_owned()))
 }
 
 /// `remove`

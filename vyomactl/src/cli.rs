@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Install(InstallArgs),
     /// Stop an app and forget it, its data too
     Remove(RemoveArgs),
+    /// Write to an app's standard input
+    Send(SendArgs),
     /// Start a stopped or quarantined app
     Start(AppArgs),
     /// Stop an app; it stays stopped over a reboot
@@ -146,6 +148,9 @@ pub(crate) struct InstallArgs {
     /// Folder with a vyoma.toml, a vyoma.toml, or a component beside one
     #[arg(value_name = "DIR|FILE", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
+    /// Send no machine code along, even to a device that takes some; the app is interpreted there
+    #[arg(long)]
+    pub(crate) no_aot: bool,
 }
 
 /// `remove`
@@ -156,6 +161,19 @@ pub(crate) struct RemoveArgs {
     /// Leave the app's data folder on the device
     #[arg(long)]
     pub(crate) keep_data: bool,
+}
+
+/// `send`
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// The app
+    pub(crate) app: String,
+    /// A line; without one, what stands on standard input is sent as it is, at most 64 KiB
+    #[arg(value_name = "LINE")]
+    pub(crate) line: Option<String>,
+    /// Nothing comes after it: the app reads the end of its input
+    #[arg(long)]
+    pub(crate) end: bool,
 }
 
 /// `start`, `stop`, `restart`

@@ -3,8 +3,10 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde_json::json;
-use vyoma_capabilities::control::{Request, Response};
+use vyoma_capabilities::control::{Request, Response, Upload};
 
+use crate::ahead_of_time::{self, Outcome};
+use crate::cli::InstallArgs;
 use crate::client::{Client, Patience};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style, clean};
@@ -15,14 +17,24 @@ use crate::units;
 pub(crate) fn install(
     client: &mut Client,
     package: &Package,
+    args: &InstallArgs,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let answer = send(client, package, out)?;
+    let (code, without) = if args.no_aot {
+        (None, None)
+    } else {
+        match ahead_of_time::make(client, &package.component)? {
+            Outcome::Code(code) => (Some(code), None),
+            Outcome::Without(why) => (None, Some(why)),
+            Outcome::NotTaken => (None, None),
+        }
+    };
+    let answer = send(client, package, code.as_deref(), out)?;
     let Response::Installed {
         app,
         sha256,
         replaced,
-        warnings,
+        mut warnings,
     } = answer
     else {
         return Err(client.unexpected(&answer));
@@ -36,6 +48,7 @@ pub(crate) fn install(
             ),
         ));
     }
+    warnings.splice(0..0, without.map(|why| format!("{app}: {why}")));
     if out.is_json() {
         return out.json(&json!({
             "done": "install",
@@ -44,6 +57,7 @@ pub(crate) fn install(
             "replaced": replaced,
             "warnings": warnings,
             "component": package.component_path.display().to_string(),
+            "machine_code": code.is_some(),
         }));
     }
     for warning in &warnings {
@@ -57,14 +71,28 @@ pub(crate) fn install(
     )))
 }
 
-fn send(client: &mut Client, package: &Package, out: &Output) -> Result<Response, Failure> {
-    let mut bar = Bar::new(&package.manifest.app.name, package.component.len(), out);
+fn send(
+    client: &mut Client,
+    package: &Package,
+    code: Option<&[u8]>,
+    out: &Output,
+) -> Result<Response, Failure> {
+    let size = package.component.len();
+    let total = size + code.map_or(0, <[u8]>::len);
+    let mut bar = Bar::new(&package.manifest.app.name, total, out);
     client.send(&Request::Install {
         manifest: package.manifest_text.clone(),
-        component_size: package.component.len() as u64,
+        component_size: size as u64,
         sha256: package.sha256.clone(),
+        ahead_of_time: code.map(|code| Upload {
+            size: code.len() as u64,
+            sha256: vyoma_runtime::sha256_hex(code),
+        }),
     })?;
     client.upload(&package.component, |sent| bar.show(sent))?;
+    if let Some(code) = code {
+        client.upload(code, |sent| bar.show(size + sent))?;
+    }
     bar.waiting();
     client.answer(Patience::Compiling)
 }

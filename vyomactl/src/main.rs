@@ -8,6 +8,7 @@
 )]
 #![forbid(unsafe_code)]
 
+mod ahead_of_time;
 mod apps;
 mod cli;
 mod client;
@@ -50,9 +51,10 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Install(args) => {
             // Everything that can be wrong on this side is found before a device is asked.
             let package = package::Package::load(&args.path)?;
-            install::install(&mut connect()?, &package, out)
+            install::install(&mut connect()?, &package, args, out)
         }
         Command::Remove(args) => apps::remove(&mut connect()?, args, out),
+        Command::Send(args) => apps::send(&mut connect()?, args, out),
         Command::Start(args) => apps::change(&mut connect()?, apps::Change::Start, &args.app, out),
         Command::Stop(args) => apps::change(&mut connect()?, apps::Change::Stop, &args.app, out),
         Command::Restart(args) => {

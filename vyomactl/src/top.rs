@@ -211,6 +211,7 @@ mod tests {
             host_calls,
             dropped_lines: 0,
             unavailable: Vec::new(),
+            execution: None,
         }
     }
 

@@ -193,6 +193,8 @@ pub(crate) fn app(name: &str) -> AppStatus {
         host_calls: 7,
         dropped_lines: 0,
         unavailable: vec!["display".into()],
+        execution: None,
+        execution: None,
     }
 }
 
@@ -216,6 +218,7 @@ pub(crate) fn info() -> DeviceInfo {
         data: "disk".into(),
         last_epitaph: None,
         addresses: vec!["eth0 10.0.2.15/24".into()],
+        ahead_of_time: None,
     }
 }
 

@@ -18,7 +18,8 @@ fn taking(app: &App, answer: Response) -> Device {
             Request::Install {
                 manifest,
                 component_size: size as u64,
-                sha256
+                sha256,
+                ahead_of_time: None,
             }
         );
         let (bytes, frames) = connection.upload(size);

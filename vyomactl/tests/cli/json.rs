@@ -53,6 +53,14 @@ fn every_command_answers_with_a_document() {
             },
             &["remove", "hello", "--keep-data"],
         ),
+        (
+            Request::Send {
+                app: app(),
+                text: "a line\n".to_owned(),
+                end: true,
+            },
+            &["send", "hello", "a line", "--end"],
+        ),
         (Request::Shutdown, &["shutdown"]),
         (Request::Reboot, &["reboot", "--yes"]),
     ] {

@@ -39,6 +39,25 @@ pub(crate) fn find(daemon: &Daemon, name: &str) -> Result<Rc<App>, ControlError>
     })
 }
 
+/// Writes to an app's standard input, all or nothing.
+pub(crate) fn send_text(
+    daemon: &Daemon,
+    name: &str,
+    text: &str,
+    end: bool,
+) -> Result<(), ControlError> {
+    let app = find(daemon, name)?;
+    let Some(stdin) = app.run().and_then(|run| run.stdin.clone()) else {
+        return Err(refuse(
+            ErrorKind::State,
+            format!("{name} does not run, or has no stdio; vyomactl ps shows its phase"),
+        ));
+    };
+    stdin
+        .write(text, end)
+        .map_err(|why| refuse(ErrorKind::Limit, format!("input of {name}: {why}")))
+}
+
 /// Starts a stopped, ended or quarantined app, if there is a place for it.
 pub(crate) fn start(daemon: &Shared, name: &str) -> Result<(), ControlError> {
     let app = find(daemon, name)?;

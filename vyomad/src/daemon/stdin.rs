@@ -9,7 +9,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 
 /// Most bytes in the queue; the pipe holds as many again.
-pub(crate) const QUEUE_BYTES: usize = 64 * 1024;
+pub(crate) const QUEUE_BYTES: usize = vyoma_capabilities::control::MAX_SEND;
 
 /// The queue.
 #[derive(Debug, Default)]
@@ -17,12 +17,18 @@ pub(crate) struct Stdin {
     lines: RefCell<VecDeque<Box<[u8]>>>,
     bytes: Cell<usize>,
     dropped: Cell<u64>,
+    /// An operator ended it: what comes later is dropped and counted.
+    ended: Cell<bool>,
     filled: Notify,
 }
 
 impl Stdin {
     /// Adds `line` and its newline; drops the oldest lines until it fits.
     pub(crate) fn push(&self, line: &str) {
+        if self.ended.get() {
+            self.dropped.set(self.dropped.get() + 1);
+            return;
+        }
         let mut whole = Vec::with_capacity(line.len() + 1);
         whole.extend_from_slice(line.as_bytes());
         whole.push(b'\n');
@@ -40,6 +46,26 @@ impl Stdin {
         self.filled.notify_one();
     }
 
+    /// Adds `text` as it is, and nothing after it if `end`; an error when it does not fit beside what waits.
+    pub(crate) fn write(&self, text: &str, end: bool) -> Result<(), String> {
+        if self.ended.get() {
+            return Err("it was ended; expected an app that was started since".to_string());
+        }
+        let bytes = self.bytes.get() + text.len();
+        if bytes > QUEUE_BYTES {
+            return Err(format!(
+                "{} bytes, and {} wait already; expected at most {QUEUE_BYTES} in all",
+                text.len(),
+                self.bytes.get()
+            ));
+        }
+        self.lines.borrow_mut().push_back(text.as_bytes().into());
+        self.bytes.set(bytes);
+        self.ended.set(end);
+        self.filled.notify_one();
+        Ok(())
+    }
+
     /// Lines that the app never got.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.get()
@@ -50,6 +76,9 @@ impl Stdin {
         loop {
             let next = self.lines.borrow_mut().pop_front();
             let Some(line) = next else {
+                if self.ended.get() {
+                    return;
+                }
                 self.filled.notified().await;
                 continue;
             };
@@ -64,6 +93,17 @@ impl Stdin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_operator_sends_is_whole_or_refused_and_nothing_follows_its_end() {
+        let stdin = Stdin::default();
+        stdin.write(&"x".repeat(QUEUE_BYTES - 10), false).unwrap();
+        assert!(stdin.write("more than ten bytes", true).is_err());
+        stdin.write("the end\n", true).unwrap();
+        assert!(stdin.write("", false).is_err());
+        stdin.push("a message");
+        assert_eq!((stdin.lines.borrow().len(), stdin.dropped()), (2, 1));
+    }
 
     #[test]
     fn an_app_that_never_reads_loses_the_oldest_lines_and_they_are_counted() {
