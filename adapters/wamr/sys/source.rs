@@ -147,7 +147,9 @@ pub(crate) fn prepare() -> PathBuf {
 }
 
 fn manifest_dir() -> PathBuf {
-    env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo").into()
+    env::var_os("CARGO_MANIFEST_DIR")
+        .expect("set by cargo")
+        .into()
 }
 
 fn source() -> PathBuf {
