@@ -7,6 +7,7 @@
 pub mod component;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod network;
 pub mod trap;
 
 use std::fs::File;

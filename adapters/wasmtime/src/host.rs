@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use vyoma_capabilities::resolve::Network;
+use vyoma_runtime::network::may_bind;
 use vyoma_runtime::{Activity, RunConfig};
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime::error::Context;
@@ -21,9 +22,6 @@ use crate::stdio::Descriptor;
 /// Handles (files, sockets, streams, pollables) that one guest may hold. Far above what the descriptor limit of a process
 /// leaves for files and sockets; what is bounded by it are pollables, which cost the host memory only.
 const MAX_HANDLES: usize = 8192;
-
-/// The lowest port that an app may bind which names none in its manifest: those below are privileged on Linux.
-const FIRST_FREE_PORT: u16 = 1024;
 
 /// Name look-up, as wasmtime-wasi links it. A test with a real look-up notices when its version moves on.
 const NAME_LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
@@ -104,15 +102,10 @@ fn wasi(config: &RunConfig) -> Result<WasiCtx> {
     Ok(wasi.build())
 }
 
-/// Only binding to a port of one's own choice is restricted. (A listener is bound before it listens.)
+/// Only binding is restricted. (A listener is bound before it listens.)
 fn may_use(network: Network, address: SocketAddr, purpose: SocketAddrUse) -> bool {
-    match (purpose, address.port(), network.port) {
-        (SocketAddrUse::TcpBind | SocketAddrUse::UdpBind, port, Some(own)) => {
-            port == 0 || port == own
-        }
-        (SocketAddrUse::TcpBind | SocketAddrUse::UdpBind, port, None) => {
-            port == 0 || port >= FIRST_FREE_PORT
-        }
+    match purpose {
+        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => may_bind(network, address),
         _ => true,
     }
 }
@@ -145,21 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn an_app_with_a_port_binds_that_one_or_any_free_one() {
+    fn the_rule_for_ports_holds_for_binding() {
         for bind in [SocketAddrUse::TcpBind, SocketAddrUse::UdpBind] {
             assert!(may(Some(80), bind, "0.0.0.0:80"));
-            assert!(may(Some(80), bind, "[::]:0"));
             assert!(!may(Some(80), bind, "0.0.0.0:81"));
-            assert!(!may(Some(80), bind, "127.0.0.1:8080"));
+            assert!(!may(None, bind, "0.0.0.0:1023"));
         }
-    }
-
-    #[test]
-    fn an_app_without_a_port_binds_unprivileged_ones() {
-        assert!(may(None, SocketAddrUse::TcpBind, "0.0.0.0:0"));
-        assert!(may(None, SocketAddrUse::TcpBind, "0.0.0.0:1024"));
-        assert!(!may(None, SocketAddrUse::TcpBind, "0.0.0.0:1023"));
-        assert!(!may(None, SocketAddrUse::UdpBind, "0.0.0.0:53"));
     }
 
     #[test]

@@ -11,4 +11,6 @@ pub mod cli;
 pub mod clocks;
 pub mod filesystem;
 pub mod io;
+pub mod known;
 pub mod random;
+pub mod sockets;

@@ -4,11 +4,15 @@
 mod clocks;
 mod files;
 mod poll;
+mod sockets;
 mod stdio;
 
 use vyoma_component::host::{Interface, Platform};
 use vyoma_component::services::{Datetime, Instant, Pollable, Services, StreamError};
 use vyoma_component::wasi::{cli::Cli, clocks::Clocks, filesystem::Files, io::Io, random::Random};
+use vyoma_component::wasi::sockets::{
+    NameLookup, NetworkInterfaces, TcpInterfaces, UdpInterfaces,
+};
 use vyoma_runtime::{EngineError, RunConfig};
 
 use self::clocks::Monotonic;
@@ -65,6 +69,7 @@ pub struct Linux {
     pub(crate) config: RunConfig,
     clock: Monotonic,
     files: files::Files,
+    net: sockets::Net,
     seed: (u64, u64),
 }
 
@@ -83,6 +88,7 @@ impl Linux {
         }
         Ok(Self {
             files: files::Files::new(&config)?,
+            net: sockets::Net::default(),
             config,
             clock: Monotonic::start(),
             seed: (u64::from_ne_bytes(seed[0]), u64::from_ne_bytes(seed[1])),
@@ -113,7 +119,13 @@ impl Platform for Linux {
             Random::<Self>::INSECURE_SEED,
             Files::<Self>::PREOPENS,
             Files::<Self>::TYPES,
-            // wasi:sockets
+            NetworkInterfaces::<Self>::NETWORK,
+            NetworkInterfaces::<Self>::INSTANCE_NETWORK,
+            NameLookup::<Self>::IP_NAME_LOOKUP,
+            TcpInterfaces::<Self>::CREATE,
+            TcpInterfaces::<Self>::TCP,
+            UdpInterfaces::<Self>::CREATE,
+            UdpInterfaces::<Self>::UDP,
         ]
     }
 }
@@ -211,7 +223,7 @@ impl Services for Linux {
     }
 
     fn poll(&mut self, pollables: &[Pollable<Wait>]) -> Vec<u32> {
-        poll::poll(&self.clock, pollables)
+        self.net.poll(&self.clock, pollables)
     }
 
     fn is_ready(&mut self, pollable: &Pollable<Wait>) -> bool {

@@ -37,6 +37,10 @@ pub(crate) enum Watch<'a> {
 pub(crate) trait Event {
     /// Asked at the beginning of every wait.
     fn watch(&self) -> Watch<'_>;
+    /// Asked when the kernel has news of the descriptor: whether that makes it ready. For those that have work to do first.
+    fn arrived(&self) -> bool {
+        true
+    }
 }
 
 /// [`Event`]s as the handle table keeps them.
@@ -89,18 +93,17 @@ pub(crate) fn poll(clock: &Monotonic, pollables: &[Pollable<Wait>]) -> Vec<u32> 
 }
 
 /// What one pollable waits for, in one round.
-#[derive(Clone, Copy)]
-enum Entry {
+enum Entry<'a> {
     Ready,
     At(Instant),
-    /// Place in [`Round::watched`], and the flag.
-    Descriptor(usize, PollFlags),
+    /// Place in [`Round::watched`], the flag, and who asked.
+    Descriptor(usize, PollFlags, &'a dyn Event),
 }
 
 /// One look at all pollables.
 struct Round<'a> {
     /// One for each pollable.
-    entries: Vec<Entry>,
+    entries: Vec<Entry<'a>>,
     /// Each descriptor once, however many pollables watch it: `ppoll` takes no more entries than the process may have
     /// descriptors.
     watched: Vec<(BorrowedFd<'a>, PollFlags)>,
@@ -110,7 +113,7 @@ impl<'a> Round<'a> {
     fn new(pollables: &'a [Pollable<Wait>]) -> Self {
         let mut watched: Vec<(BorrowedFd<'a>, PollFlags)> = Vec::new();
         let mut places = BTreeMap::new();
-        let mut watch = |fd: BorrowedFd<'a>, interest| {
+        let mut watch = |fd: BorrowedFd<'a>, interest, event: &'a dyn Event| {
             let flag = match interest {
                 Interest::Read => PollFlags::IN,
                 Interest::Write => PollFlags::OUT,
@@ -120,7 +123,7 @@ impl<'a> Round<'a> {
                 Some((_, flags)) => *flags |= flag,
                 None => watched.push((fd, flag)),
             }
-            Entry::Descriptor(place, flag)
+            Entry::Descriptor(place, flag, event)
         };
         let entries = pollables
             .iter()
@@ -129,7 +132,7 @@ impl<'a> Round<'a> {
                 Pollable::At(when) => Entry::At(*when),
                 Pollable::Event(Wait(event)) => match event.watch() {
                     Watch::Ready => Entry::Ready,
-                    Watch::Descriptor(fd, interest) => watch(fd, interest),
+                    Watch::Descriptor(fd, interest) => watch(fd, interest, &**event),
                 },
             })
             .collect();
@@ -164,9 +167,11 @@ impl<'a> Round<'a> {
             .filter(|(_, entry)| match entry {
                 Entry::Ready => true,
                 Entry::At(when) => now >= *when,
-                Entry::Descriptor(place, flag) => news
-                    .get(*place)
-                    .is_some_and(|news| news.intersects(*flag | ALWAYS_NEWS)),
+                Entry::Descriptor(place, flag, event) => {
+                    news.get(*place)
+                        .is_some_and(|news| news.intersects(*flag | ALWAYS_NEWS))
+                        && event.arrived()
+                }
             })
             .map(|(index, _)| index)
             .collect()
