@@ -8,7 +8,7 @@ macro_rules! record {
             const SIZE: u32 = <($($type,)+) as $crate::abi::Value>::SIZE;
             const ALIGN: u32 = <($($type,)+) as $crate::abi::Value>::ALIGN;
             const FLAT: usize = <($($type,)+) as $crate::abi::Value>::FLAT;
-            fn push_flat(types: &mut alloc::vec::Vec<$crate::program::CoreType>) {
+            fn push_flat(types: &mut $crate::abi::macros::CoreTypes) {
                 <($($type,)+) as $crate::abi::Value>::push_flat(types);
             }
         }
@@ -59,7 +59,7 @@ macro_rules! enumeration {
             const SIZE: u32 = 1;
             const ALIGN: u32 = 1;
             const FLAT: usize = 1;
-            fn push_flat(types: &mut alloc::vec::Vec<$crate::program::CoreType>) {
+            fn push_flat(types: &mut $crate::abi::macros::CoreTypes) {
                 types.push($crate::program::CoreType::I32);
             }
         }
@@ -121,7 +121,7 @@ macro_rules! flags {
             const SIZE: u32 = 1;
             const ALIGN: u32 = 1;
             const FLAT: usize = 1;
-            fn push_flat(types: &mut alloc::vec::Vec<$crate::program::CoreType>) {
+            fn push_flat(types: &mut $crate::abi::macros::CoreTypes) {
                 types.push($crate::program::CoreType::I32);
             }
         }
@@ -185,7 +185,7 @@ macro_rules! variant {
                 $($(flat = $crate::abi::macros::max_usize(flat, <$type as $crate::abi::Value>::FLAT);)?)+
                 1 + flat
             };
-            fn push_flat(types: &mut alloc::vec::Vec<$crate::program::CoreType>) {
+            fn push_flat(types: &mut $crate::abi::macros::CoreTypes) {
                 types.push($crate::program::CoreType::I32);
                 let start = types.len();
                 $($($crate::abi::macros::join_flat::<$type>(types, start);)?)+
@@ -251,6 +251,8 @@ macro_rules! variant {
     };
 }
 
-// What the macros' code needs by path.
+// What the macros' code needs by path, also in a crate that does not name `alloc`.
+#[doc(hidden)]
+pub type CoreTypes = alloc::vec::Vec<crate::program::CoreType>;
 #[doc(hidden)]
 pub use super::aggregate::{align_to, join_flat, max, max_usize, payload_offset};
