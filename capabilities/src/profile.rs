@@ -141,6 +141,18 @@ pub enum OptimizationLevel {
     Size,
 }
 
+impl OptimizationLevel {
+    /// As a profile spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Balanced => "balanced",
+            Self::Speed => "speed",
+            Self::Size => "size",
+        }
+    }
+}
+
 /// Names and texts of the six platforms, in the guide's order: the one place that lists the files.
 pub const BUILTIN: [(&str, &str); 6] = [
     (

@@ -333,6 +333,7 @@ fn half_an_upload(daemon: &HostedDaemon, package: &Path) -> UnixStream {
         manifest: fs::read_to_string(package.join("vyoma.toml")).expect("a manifest"),
         component_size: component.len() as u64,
         sha256: "0".repeat(64),
+        ahead_of_time: None,
     };
     for request in [Request::Hello { protocol: PROTOCOL }, install] {
         let json = serde_json::to_vec(&request).expect("JSON");

@@ -2,7 +2,6 @@
 //! is sent, and for what the device says that it is. Without that tool the app is installed all the same, and interpreted.
 //! Called by `install` only. The tool is a program of its own because it needs LLVM, which few machines have.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -83,30 +82,27 @@ fn run(tool: &Path, wanted: &AheadOfTime, component: &[u8]) -> Result<Vec<u8>, S
         .zip(wanted.target.rsplit_once('+'))
         .map(|((arch, _), (_, cpu))| (arch, cpu))
         .ok_or_else(|| format!("the device asks for code for {:?}", wanted.target))?;
-    let failed = |error: &std::io::Error| format!("{named}: {}", plain(error));
-    let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
-    let (source, made) = (
-        folder.path().join("app.wasm"),
-        folder.path().join("app.aot"),
-    );
-    fs::File::create(&source)
-        .and_then(|mut file| file.write_all(component))
-        .map_err(|error| failed(&error))?;
-    let output = Command::new(tool)
+    let failed = |error: std::io::Error| format!("{named}: {}", plain(&error));
+    let mut child = Command::new(tool)
         .args(["--target", arch, "--cpu", cpu, "--level"])
         .arg(wanted.optimization_level.name())
-        .arg("--out")
-        .arg(&made)
-        .arg(&source)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(&error))?;
+        .args(["--out", "-", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    // It reads all of it before it writes anything. Should it end before, what it says tells why.
+    if let Some(mut stdin) = child.stdin.take() {
+        let _ = stdin.write_all(component);
+    }
+    let output = child.wait_with_output().map_err(failed)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let last = said.lines().rfind(|line| !line.trim().is_empty());
         return Err(format!("{named}: {}", last.unwrap_or("it failed")));
     }
-    let code = fs::read(&made).map_err(|error| failed(&error))?;
+    let code = output.stdout;
     if code.len() as u64 > MAX_ARTEFACT {
         return Err(format!(
             "{named} made {} bytes; a device takes at most {MAX_ARTEFACT}",

@@ -1,49 +1,114 @@
-//! The programs of an image (`vyomad` as a static musl binary) and the machine code of its apps. The latter is made by
-//! that same `vyomad`, run through qemu-user for another architecture than this machine's, so an image can't hold code
-//! that its own engine would refuse.
+//! The programs of an image (`vyomad` as a static musl binary) and the machine code of its apps. For Wasmtime the latter is
+//! made by that same `vyomad`, run through qemu-user for another architecture than this machine's, so an image can't hold
+//! code that its own engine would refuse; for WAMR by `vyoma-aotc`, which is built of the same source as the engine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use vyoma_capabilities::profile::Engine;
+use vyoma_services::artefact;
 
 use crate::apps::App;
 use crate::context::{Context, call, capture, say, sha256_file, which};
-use crate::platforms::{Arch, Target};
+use crate::platforms::{Arch, Flavour, Target};
+use crate::setup;
 
 /// Builds a program of the workspace as a static release binary for `arch` and returns its path.
 pub(crate) fn program(context: &Context, package: &str, arch: Arch) -> anyhow::Result<PathBuf> {
-    build(context, package, arch, &[])
+    build(context, package, arch, "release", &[], &[])
 }
 
-/// `vyomad` with the sandbox probe, beside the one without it: cargo itself keeps only what was built last.
-pub(crate) fn probe(context: &Context, arch: Arch) -> anyhow::Result<PathBuf> {
-    let built = build(context, "vyomad", arch, &["--features", "probe"])?;
-    let kept = context.out.join(format!("vyomad-probe-{}", arch.name()));
+/// The `vyomad` of an image: with its engine and no other, and with the sandbox probe if `probe`. It lies beside those of
+/// other images, since cargo itself keeps only what was built last.
+pub(crate) fn device(context: &Context, target: &Target, probe: bool) -> anyhow::Result<PathBuf> {
+    let engine = target.engine.name();
+    let features = if probe {
+        format!("{engine},probe")
+    } else {
+        engine.to_owned()
+    };
+    let profile = match target.flavour {
+        Flavour::Full => "release",
+        Flavour::Small | Flavour::Realtime => "small",
+    };
+    let built = build(
+        context,
+        "vyomad",
+        target.arch,
+        profile,
+        &["--no-default-features", "--features", &features],
+        DEVICE_FLAGS,
+    )?;
+    let probe = if probe { "-probe" } else { "" };
+    let kept = context.out.join(format!(
+        "vyomad-{engine}{probe}-{}-{profile}",
+        target.arch.name()
+    ));
     std::fs::create_dir_all(&context.out)?;
+    // Not over the old file: a program that still runs can't be written to.
+    let _ = std::fs::remove_file(&kept);
     std::fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
     Ok(kept)
 }
 
-fn build(context: &Context, package: &str, arch: Arch, more: &[&str]) -> anyhow::Result<PathBuf> {
+/// At a fixed address: a static program that can lie anywhere relocates itself in every process, which costs each app some
+/// 400 KB of private memory. What that gives up is in docs/operating.md ("Memory").
+const DEVICE_FLAGS: &[&str] = &["-C", "relocation-model=static"];
+
+fn build(
+    context: &Context,
+    package: &str,
+    arch: Arch,
+    profile: &str,
+    more: &[&str],
+    flags: &[&str],
+) -> anyhow::Result<PathBuf> {
     say(format_args!("building {package} for {}", arch.name()));
     let target = arch.rust_target();
     call(
         context
             .cargo()
             .args([
-                "build",
+                "rustc",
                 "--quiet",
                 "--locked",
-                "--release",
+                "--profile",
+                profile,
                 "--package",
+                package,
+                "--bin",
                 package,
                 "--target",
                 target,
             ])
-            .args(more),
+            .args(more)
+            .arg("--")
+            .args(flags),
     )?;
-    let file = context.target.join(target).join("release").join(package);
+    let file = context.target.join(target).join(profile).join(package);
+    ensure!(file.is_file(), "cargo built no {}", file.display());
+    Ok(file)
+}
+
+/// Builds the ahead-of-time compiler of WAMR's platforms, which runs on this machine, and returns its path.
+pub(crate) fn aotc(context: &Context) -> anyhow::Result<PathBuf> {
+    say("building vyoma-aotc");
+    call(context.cargo().args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--package",
+        "vyoma-aotc",
+    ]))
+    .with_context(|| {
+        format!(
+            "vyoma-aotc cannot be built; it needs LLVM: `make setup` installs {}",
+            setup::llvm()
+        )
+    })?;
+    let file = context.target.join("release/vyoma-aotc");
     ensure!(file.is_file(), "cargo built no {}", file.display());
     Ok(file)
 }
@@ -57,16 +122,29 @@ pub(crate) struct Artefact {
     pub(crate) path: PathBuf,
 }
 
-/// The artefacts of `app`, compiled by `vyomad` for the oldest CPU that `target` runs on, or remembered from the last time.
-pub(crate) fn compile(
+/// What makes the machine code of an image: its own `vyomad`, or WAMR's compiler.
+pub(crate) fn compiler(
     context: &Context,
     target: &Target,
     vyomad: &Path,
+) -> anyhow::Result<PathBuf> {
+    match target.engine {
+        Engine::Wamr => aotc(context),
+        Engine::Wasmtime | Engine::Wasm3 => Ok(vyomad.to_owned()),
+    }
+}
+
+/// The artefacts of `app`, compiled for the oldest CPU that `target` runs on, or remembered from the last time.
+pub(crate) fn compile(
+    context: &Context,
+    target: &Target,
+    compiler: &Path,
     app: &App,
 ) -> anyhow::Result<Vec<Artefact>> {
     let all = context.out.join("store").join(target.id());
-    // A compiler is part of the key: another vyomad may generate other code, and what the last one made is of no use.
-    let compiler = &sha256_file(vyomad)?[..16];
+    let program = compiler;
+    // A compiler is part of the key: another one may generate other code, and what the last one made is of no use.
+    let compiler = &sha256_file(program)?[..16];
     forget_others(&all, compiler);
     let dir = all.join(compiler).join(&app.sha256);
     if !dir.is_dir() {
@@ -75,20 +153,14 @@ pub(crate) fn compile(
             .with_context(|| format!("cannot make {}", parent.display()))?;
         let fresh = tempfile::tempdir_in(&parent)?;
         say(format_args!("compiling {} for {}", app.name, target.id()));
-        let mut command = runner(target.arch, vyomad)?;
-        command.args([
-            "compile",
-            "--profile",
-            target.platform,
-            "--cpu",
-            target.arch.cpu_level(),
-        ]);
-        command
-            .arg(app.dir.join(&app.wasm))
-            .arg("--store")
-            .arg(fresh.path());
-        capture(&mut command)
-            .with_context(|| format!("{}: {} cannot be compiled", target.id(), app.name))?;
+        let component = app.dir.join(&app.wasm);
+        let made = match target.engine {
+            Engine::Wamr => ahead_of_time(target, program, &component, fresh.path()),
+            Engine::Wasmtime | Engine::Wasm3 => {
+                by_vyomad(target, program, &component, fresh.path())
+            }
+        };
+        made.with_context(|| format!("{}: {} cannot be compiled", target.id(), app.name))?;
         std::fs::rename(fresh.keep(), &dir)?;
     }
     let mut artefacts: Vec<Artefact> = std::fs::read_dir(&dir)?
@@ -105,6 +177,44 @@ pub(crate) fn compile(
         app.name
     );
     Ok(artefacts)
+}
+
+fn by_vyomad(target: &Target, vyomad: &Path, component: &Path, store: &Path) -> anyhow::Result<()> {
+    let mut command = runner(target.arch, vyomad)?;
+    command.args([
+        "compile",
+        "--profile",
+        target.platform,
+        "--cpu",
+        target.arch.cpu_level(),
+    ]);
+    command.arg(component).arg("--store").arg(store);
+    capture(&mut command).map(drop)
+}
+
+fn ahead_of_time(
+    target: &Target,
+    aotc: &Path,
+    component: &Path,
+    store: &Path,
+) -> anyhow::Result<()> {
+    let made = store.join("made");
+    let mut command = Command::new(aotc);
+    command.args([
+        "--target",
+        target.arch.name(),
+        "--cpu",
+        target.arch.cpu_level(),
+        "--level",
+        target.optimization_level.name(),
+        "--out",
+    ]);
+    capture(command.arg(&made).arg(component))?;
+    // Its key is in its header, and names it in the store.
+    let bytes = std::fs::read(&made)?;
+    let key = artefact::decode(&bytes)?.key.file_name();
+    std::fs::rename(&made, store.join(key))?;
+    Ok(())
 }
 
 /// A command that runs a binary of `arch` on this machine.

@@ -53,6 +53,9 @@ pub(crate) struct WhichApps {
     /// environment tries to get out.
     #[arg(long)]
     pub(crate) probe: bool,
+    /// Put the apps in without machine code, for tests of what a device does then.
+    #[arg(long)]
+    pub(crate) no_aot: bool,
 }
 
 fn path_and_file(text: &str) -> Result<(String, PathBuf), String> {
@@ -71,6 +74,7 @@ impl WhichApps {
             init: None,
             add: Vec::new(),
             probe: false,
+            no_aot: false,
         }
     }
 
@@ -82,6 +86,7 @@ impl WhichApps {
             init: Some(file),
             add: Vec::new(),
             probe: false,
+            no_aot: false,
         }
     }
 }
@@ -184,7 +189,7 @@ pub(crate) fn build(
     for (path, from) in &which.add {
         tree.add(path, file(from, true)?);
     }
-    let kernel = kernel::ensure(context, target.arch)?;
+    let kernel = kernel::ensure(context, target.arch, target.flavour)?;
     let (packed, unpacked) = tree.pack()?;
     let contents = archive::list(&packed)?;
     debug_assert_eq!(contents, tree.paths());
@@ -193,7 +198,11 @@ pub(crate) fn build(
     for app in &apps {
         let _ = writeln!(name, "{} {}", app.name, app.dir.display());
     }
-    let _ = writeln!(name, "{:?} {:?} {}", which.init, which.add, which.probe);
+    let _ = writeln!(
+        name,
+        "{:?} {:?} {} {}",
+        which.init, which.add, which.probe, which.no_aot
+    );
     let dir = context
         .out
         .join("images")
@@ -230,11 +239,11 @@ fn fill(
     apps::check_names(&apps)?;
     // The machine code is made by the vyomad that ships: it is the same.
     let probe = if which.probe {
-        Some(artefacts::probe(context, target.arch)?)
+        Some(artefacts::device(context, target, true)?)
     } else {
         None
     };
-    let vyomad = artefacts::program(context, "vyomad", target.arch)?;
+    let vyomad = artefacts::device(context, target, false)?;
     for dir in MOUNT_POINTS.iter().chain(&["apps", "store"]) {
         tree.dir(dir);
     }
@@ -247,6 +256,11 @@ fn fill(
             executable: false,
         },
     );
+    let compiler = if apps.is_empty() || which.no_aot {
+        None
+    } else {
+        Some(artefacts::compiler(context, target, &vyomad)?)
+    };
     for app in &apps {
         for path in ["vyoma.toml", &app.wasm] {
             tree.add(
@@ -254,7 +268,10 @@ fn fill(
                 file(&app.dir.join(path), false)?,
             );
         }
-        for artefact in artefacts::compile(context, target, &vyomad, app)? {
+        let Some(compiler) = &compiler else {
+            continue;
+        };
+        for artefact in artefacts::compile(context, target, compiler, app)? {
             tree.add(
                 &format!("store/{}", artefact.key),
                 file(&artefact.path, false)?,

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::context::{Context, call, capture, say, sha256, sha256_file, write_atomically};
-use crate::platforms::Arch;
+use crate::platforms::{Arch, Flavour};
 use crate::setup::{self, LINUX_SOURCE};
 
 /// Raised when this file changes how a kernel is made, so that the cache doesn't answer with one made the old way.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// How often a build that nobody watches in a terminal says that it is alive.
 const PROGRESS: Duration = Duration::from_secs(30);
@@ -52,8 +52,9 @@ impl Make {
             Arch::Aarch64 => Self {
                 arch: "arm64",
                 cross: Some("aarch64-linux-gnu-"),
-                target: "Image",
-                path: "arch/arm64/boot/Image",
+                // Compressed, as x86's is: QEMU and U-Boot unpack it.
+                target: "Image.gz",
+                path: "arch/arm64/boot/Image.gz",
                 compiler: "aarch64-linux-gnu-gcc",
             },
         }
@@ -79,11 +80,29 @@ impl Make {
     }
 }
 
+/// All kernels that images have.
+pub(crate) const ALL: [(Arch, Flavour); 4] = [
+    (Arch::X86_64, Flavour::Full),
+    (Arch::Aarch64, Flavour::Full),
+    (Arch::Aarch64, Flavour::Small),
+    (Arch::Aarch64, Flavour::Realtime),
+];
+
+/// `aarch64`, `aarch64-small`: names files, and is what progress speaks of.
+fn name(arch: Arch, flavour: Flavour) -> String {
+    match flavour {
+        Flavour::Full => arch.name().to_owned(),
+        Flavour::Small => format!("{}-small", arch.name()),
+        Flavour::Realtime => format!("{}-realtime", arch.name()),
+    }
+}
+
 /// The kernel for `arch`, from the cache or built now.
-pub(crate) fn ensure(context: &Context, arch: Arch) -> anyhow::Result<Kernel> {
+pub(crate) fn ensure(context: &Context, arch: Arch, flavour: Flavour) -> anyhow::Result<Kernel> {
     let make = Make::of(arch);
+    let kernel_name = &name(arch, flavour);
     let source = Source::find(context)?;
-    let fragments = fragments(context, arch);
+    let fragments = fragments(context, arch, flavour);
     let mut inputs = format!(
         "recipe {RECIPE}\nsource {} {}\n",
         source.version, source.sha256
@@ -99,11 +118,10 @@ pub(crate) fn ensure(context: &Context, arch: Arch) -> anyhow::Result<Kernel> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         writeln!(inputs, "fragment {name} {}", sha256(text))?;
     }
-    let dir =
-        context
-            .cache
-            .join("kernels")
-            .join(format!("{}-{}", arch.name(), &sha256(&inputs)[..16]));
+    let dir = context
+        .cache
+        .join("kernels")
+        .join(format!("{kernel_name}-{}", &sha256(&inputs)[..16]));
     let kernel = Kernel {
         image: dir.join(make.target),
         config: dir.join("config"),
@@ -116,7 +134,7 @@ pub(crate) fn ensure(context: &Context, arch: Arch) -> anyhow::Result<Kernel> {
     let objects = context
         .cache
         .join("build")
-        .join(format!("kernel-{}", arch.name()));
+        .join(format!("kernel-{kernel_name}"));
     std::fs::create_dir_all(&objects)
         .with_context(|| format!("cannot make {}", objects.display()))?;
     let _lock = lock(&objects.with_extension("lock"))?;
@@ -125,31 +143,35 @@ pub(crate) fn ensure(context: &Context, arch: Arch) -> anyhow::Result<Kernel> {
     }
     let tree = source.unpack(context)?;
     say(format_args!(
-        "kernel {}: building (some minutes, once; objects stay in {})",
-        arch.name(),
+        "kernel {kernel_name}: building (some minutes, once; objects stay in {})",
         objects.display()
     ));
     let started = Instant::now();
     configure(&make, &tree, &objects, &fragments)?;
-    compile(&make, &tree, &objects, arch)?;
+    compile(&make, &tree, &objects, kernel_name)?;
     write_atomically(&kernel.image, &std::fs::read(objects.join(make.path))?)?;
     write_atomically(&kernel.config, &std::fs::read(objects.join(".config"))?)?;
     // Last, so that a build that was cut short is never taken for a kernel.
     write_atomically(&stamp, inputs.as_bytes())?;
     say(format_args!(
-        "kernel {}: done in {} s",
-        arch.name(),
+        "kernel {kernel_name}: done in {} s",
         started.elapsed().as_secs()
     ));
     Ok(kernel)
 }
 
-fn fragments(context: &Context, arch: Arch) -> Vec<PathBuf> {
+fn fragments(context: &Context, arch: Arch, flavour: Flavour) -> Vec<PathBuf> {
     let dir = context.root.join("br2-external/board/vyoma/kernel");
-    vec![
-        dir.join("common.config"),
-        dir.join(format!("{}.config", arch.name())),
-    ]
+    let of_flavour = match flavour {
+        Flavour::Full => Some("full"),
+        Flavour::Small => None,
+        Flavour::Realtime => Some("realtime"),
+    };
+    ["common", arch.name()]
+        .into_iter()
+        .chain(of_flavour)
+        .map(|name| dir.join(format!("{name}.config")))
+        .collect()
 }
 
 /// Two checkouts share the cache: the second waits for the first, then finds its result.
@@ -230,7 +252,7 @@ fn refused<'a>(asked: &'a str, taken: &str) -> Vec<(usize, &'a str)> {
         .collect()
 }
 
-fn compile(make: &Make, tree: &Path, objects: &Path, arch: Arch) -> anyhow::Result<()> {
+fn compile(make: &Make, tree: &Path, objects: &Path, name: &str) -> anyhow::Result<()> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let log_path = objects.with_extension("log");
     let mut log =
@@ -262,13 +284,9 @@ fn compile(make: &Make, tree: &Path, objects: &Path, arch: Arch) -> anyhow::Resu
             said = Instant::now();
             let last = String::from_utf8_lossy(&line);
             if terminal {
-                eprint!(
-                    "\r\x1b[Kkernel {}: {lines} steps, {}",
-                    arch.name(),
-                    last.trim()
-                );
+                eprint!("\r\x1b[Kkernel {name}: {lines} steps, {}", last.trim());
             } else {
-                say(format_args!("kernel {}: {lines} steps", arch.name()));
+                say(format_args!("kernel {name}: {lines} steps"));
             }
         }
     }
@@ -284,8 +302,7 @@ fn compile(make: &Make, tree: &Path, objects: &Path, arch: Arch) -> anyhow::Resu
             .take(20)
             .collect();
         bail!(
-            "kernel {}: make failed ({status}); see {}\n{}",
-            arch.name(),
+            "kernel {name}: make failed ({status}); see {}\n{}",
             log_path.display(),
             errors.join("\n")
         );

@@ -62,6 +62,8 @@ enum Command {
     Boot(boot::Options),
     /// Runs the daemon as an ordinary process on this machine.
     Hosted(hosted::Options),
+    /// Builds vyoma-aotc, which makes machine code of components for iot-edge and robotics-rt, and prints its path.
+    Aotc,
     /// Makes an app from a template.
     New {
         /// Its name: a-z, 0-9 and -.
@@ -114,8 +116,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Setup { no_kernels } => {
             setup::ensure(&context, setup::Need::Everything)?;
             if !no_kernels {
-                for arch in Arch::ALL {
-                    kernel::ensure(&context, arch)?;
+                for (arch, flavour) in kernel::ALL {
+                    kernel::ensure(&context, arch, flavour)?;
                 }
             }
             println!("setup: everything is in place");
@@ -132,6 +134,11 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Test(options) => Ok(test::command(&context, &options)),
         Command::Bench(options) => bench::command(&context, &options),
+        Command::Aotc => {
+            setup::ensure(&context, setup::Need::Boot)?;
+            println!("{}", artefacts::aotc(&context)?.display());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Clean => {
             for dir in [
                 context.out.clone(),

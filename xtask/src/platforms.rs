@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use vyoma_capabilities::profile::{self, Engine, PLATFORMS, Profile};
+use vyoma_capabilities::profile::{self, Engine, OptimizationLevel, PLATFORMS, Profile};
 
 use crate::context::Context;
 
@@ -52,6 +52,31 @@ impl Arch {
     }
 }
 
+/// Which kernel an image has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Flavour {
+    /// With screens, input and file systems shared with a host.
+    Full,
+    /// Without: for platforms whose memory is counted in megabytes.
+    Small,
+    /// The small one as PREEMPT_RT.
+    Realtime,
+}
+
+impl Flavour {
+    fn of(profile: &Profile) -> Self {
+        match profile.engine {
+            _ if profile.realtime() => Self::Realtime,
+            Engine::Wasmtime => Self::Full,
+            Engine::Wamr | Engine::Wasm3 => Self::Small,
+        }
+    }
+}
+
+/// Memory of the smallest machine. The profiles of small platforms say what Vyoma may take (4 and 8 MB); a Linux kernel with
+/// its initramfs needs some 20 MB beside that (docs/benchmarks.md has what was measured).
+const SMALLEST_MACHINE_MB: u64 = 32;
+
 /// What runs in QEMU for one (platform, architecture).
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -61,7 +86,13 @@ pub(crate) struct Target {
     pub(crate) arch: Arch,
     /// The profile's text, as it goes into the image.
     pub(crate) profile: String,
-    /// Memory of the machine, from the profile.
+    /// How hard the compiler tries.
+    pub(crate) optimization_level: OptimizationLevel,
+    /// The one engine that the image carries.
+    pub(crate) engine: Engine,
+    /// Its kernel.
+    pub(crate) flavour: Flavour,
+    /// Memory of the machine: the profile's, and never less than Linux needs.
     pub(crate) ram_mb: u64,
     /// It has a network.
     pub(crate) network: bool,
@@ -105,14 +136,6 @@ fn own_arch(profile: &Profile) -> Option<Arch> {
     }
 }
 
-fn engine_name(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Wasmtime => "wasmtime",
-        Engine::Wamr => "wamr",
-        Engine::Wasm3 => "wasm3",
-    }
-}
-
 /// The target that was asked for, or [`NoSuchTarget`] with the list of platforms.
 pub(crate) fn select(
     context: &Context,
@@ -127,11 +150,10 @@ pub(crate) fn select(
     };
     let (text, profile) = read(context, platform)?;
     let own = match (profile.engine, own_arch(&profile)) {
-        (Engine::Wasmtime, Some(own)) => own,
-        (engine, _) => {
+        (Engine::Wasmtime | Engine::Wamr, Some(own)) => own,
+        _ => {
             return Err(NoSuchTarget(format!(
-                "{platform} needs the engine {}, which is not in this version; the platforms are:\n{}",
-                engine_name(engine),
+                "{platform} has no Linux, and its firmware is not in this version; the platforms are:\n{}",
                 list(context)?
             ))
             .into());
@@ -149,7 +171,10 @@ pub(crate) fn select(
         platform,
         arch,
         profile: text,
-        ram_mb: profile.ram_kb / 1024,
+        optimization_level: profile.runtime.optimization_level,
+        engine: profile.engine,
+        flavour: Flavour::of(&profile),
+        ram_mb: (profile.ram_kb / 1024).max(SMALLEST_MACHINE_MB),
         network: profile.network,
     })
 }
@@ -164,12 +189,10 @@ fn list(context: &Context) -> anyhow::Result<String> {
             Some(arch) => arch.name(),
             None => "arm-cortex-m4",
         };
-        let note = match profile.engine {
-            Engine::Wasmtime => String::new(),
-            other => format!(
-                "   (not yet bootable: its engine {} is not in this version)",
-                engine_name(other)
-            ),
+        let note = if own_arch(&profile).is_some() {
+            ""
+        } else {
+            "   (not yet bootable: its firmware is not in this version)"
         };
         writeln!(text, "  {platform:<16} {arch}{note}")?;
     }
@@ -196,17 +219,25 @@ mod tests {
     }
 
     #[test]
-    fn a_platform_without_its_engine_says_so() {
-        for (platform, engine) in [
-            ("iot-edge", "wamr"),
-            ("robotics-rt", "wamr"),
-            ("mcu-minimal", "wasm3"),
+    fn the_microcontroller_says_what_it_lacks() {
+        let error = asked(Some("mcu-minimal"), None).unwrap_err();
+        assert!(error.is::<NoSuchTarget>());
+        assert!(
+            error
+                .to_string()
+                .contains("firmware is not in this version"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_kernel_follows_from_the_platform() {
+        for (platform, flavour) in [
+            ("mobile", Flavour::Full),
+            ("iot-edge", Flavour::Small),
+            ("robotics-rt", Flavour::Realtime),
         ] {
-            let error = asked(Some(platform), None).unwrap_err().to_string();
-            assert!(
-                error.contains(&format!("{engine}, which is not in this version")),
-                "{error}"
-            );
+            assert_eq!(asked(Some(platform), None).unwrap().flavour, flavour);
         }
     }
 
@@ -233,5 +264,12 @@ mod tests {
     fn memory_comes_from_the_profile() {
         assert_eq!(asked(Some("desktop-full"), None).unwrap().ram_mb, 512);
         assert_eq!(asked(Some("mobile"), None).unwrap().ram_mb, 256);
+        // The profiles say 4 and 8 MB, which Linux itself does not fit.
+        for platform in ["iot-edge", "robotics-rt"] {
+            assert_eq!(
+                asked(Some(platform), None).unwrap().ram_mb,
+                SMALLEST_MACHINE_MB
+            );
+        }
     }
 }

@@ -44,6 +44,8 @@ const BOOT: &[&str] = &[
     "e2fsprogs",
     LINUX_SOURCE,
 ];
+/// For vyoma-aotc, which makes machine code for WAMR's platforms: LLVM's headers and its C++.
+const COMPILER: &[&str] = &["g++"];
 const QEMU: &[&str] = &["qemu-system-x86", "qemu-system-arm"];
 
 /// Installs what is missing.
@@ -62,6 +64,8 @@ fn packages(need: Need) -> anyhow::Result<()> {
     let mut qemu: Vec<&str> = Vec::new();
     if need != Need::Build {
         wanted.extend(BOOT);
+        wanted.extend(COMPILER);
+        wanted.push(llvm());
         qemu.extend(QEMU);
         if which("qemu-aarch64-static").is_none() && which("qemu-aarch64").is_none() {
             wanted.push(if release().is_ok_and(|release| release == 12) {
@@ -109,6 +113,15 @@ fn packages(need: Need) -> anyhow::Result<()> {
         command.args(["-t", "bookworm-backports"]);
     }
     call(command.args(&missing).args(&qemu))
+}
+
+/// The package with an LLVM that WAMR's compiler builds with, on this release of Debian.
+pub(crate) fn llvm() -> &'static str {
+    if release().is_ok_and(|release| release == 13) {
+        "llvm-19-dev"
+    } else {
+        "llvm-14-dev"
+    }
 }
 
 /// Version of an installed package.

@@ -288,9 +288,9 @@ fn programs(context: &Context, arch: Arch) -> anyhow::Result<()> {
 }
 
 fn kernels(context: &Context) -> anyhow::Result<()> {
-    Arch::ALL
+    kernel::ALL
         .into_iter()
-        .try_for_each(|arch| kernel::ensure(context, arch).map(drop))
+        .try_for_each(|(arch, flavour)| kernel::ensure(context, arch, flavour).map(drop))
 }
 
 /// This program as it was when the run began: `cargo test` of the workspace puts another file in its place.
