@@ -15,6 +15,8 @@ use core::fmt;
 use crate::guest::Realloc;
 use crate::reader::component::CoreExport;
 
+#[cfg(feature = "merge")]
+mod merge;
 mod parts;
 mod plain;
 mod shim;
@@ -44,13 +46,23 @@ impl<'a> Program<'a> {
         let run = parts.run()?;
         match plain::program(&parts, run)? {
             Ok(program) => Ok(program),
-            Err(why) => linked(&parts, run, &why),
+            Err(why) => linked(parts, run, &why),
         }
     }
 }
 
+#[cfg(feature = "merge")]
 fn linked<'a>(
-    _parts: &parts::Parts<'a>,
+    parts: parts::Parts<'a>,
+    run: CoreExport<'a>,
+    _why: &str,
+) -> Result<Program<'a>, Refusal> {
+    merge::program(parts, run)
+}
+
+#[cfg(not(feature = "merge"))]
+fn linked<'a>(
+    _parts: parts::Parts<'a>,
     _run: CoreExport<'a>,
     why: &str,
 ) -> Result<Program<'a>, Refusal> {

@@ -1,6 +1,6 @@
 //! The component's core modules with their roles, and what each core import leads to.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -109,6 +109,14 @@ impl<'a> Parts<'a> {
         })
     }
 
+    /// Makes every shim and its fixups modules like any other.
+    #[cfg(feature = "merge")]
+    pub(super) fn keep_shims(&mut self) {
+        for unit in self.units.iter_mut().flatten() {
+            unit.role = Role::Real;
+        }
+    }
+
     pub(super) fn unit(&self, instance: u32) -> Option<&Unit<'a>> {
         self.units.get(instance as usize)?.as_ref()
     }
@@ -189,12 +197,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The import that item `index` of the module of `instance` is; none when the module defines it.
-    pub(super) fn imported(
-        &self,
-        sort: CoreSort,
-        instance: u32,
-        index: u32,
-    ) -> Option<Import<'a>> {
+    pub(super) fn imported(&self, sort: CoreSort, instance: u32, index: u32) -> Option<Import<'a>> {
         self.unit(instance)?
             .module
             .imports
@@ -338,7 +341,9 @@ impl<'a> Parts<'a> {
                     ty: of,
                 } => match self.interface(*of).and_then(|of| of.origin(name)) {
                     Some(Origin::Resource(resource)) => return Ok((interface, resource)),
-                    Some(Origin::Around(index)) if (index as usize) < self.component.types.len() => {
+                    Some(Origin::Around(index))
+                        if (index as usize) < self.component.types.len() =>
+                    {
                         ty = index;
                     }
                     _ => {
@@ -468,13 +473,13 @@ impl<'a> Parts<'a> {
 
 /// Refuses components in the component that do more than give another type to what they are given.
 fn wrappers_only(component: &Component<'_>) -> Result<(), Refusal> {
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for instance in &component.instances {
         let Instance::Component { component: of, .. } = instance else {
             continue;
         };
         let bytes = component.components[*of as usize];
-        if seen.insert(bytes.offset(), ()).is_some() {
+        if !seen.insert(bytes.offset()) {
             continue;
         }
         let inner = Component::read(bytes)?;

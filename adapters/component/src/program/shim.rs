@@ -30,6 +30,9 @@ impl<'a> Shim<'a> {
     }
 }
 
+/// Entry of the table and signature of each exported function.
+type Calls<'a> = BTreeMap<&'a str, (u32, Signature)>;
+
 /// Gives the shims and fixups among the units their roles.
 pub(super) fn find(parts: &mut Parts<'_>) -> Result<(), Refusal> {
     let mut shims = BTreeMap::new();
@@ -65,8 +68,8 @@ pub(super) fn find(parts: &mut Parts<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Entry and signature of each exported function, when the module is a shim.
-fn calls<'a>(module: &Module<'a>) -> Result<Option<BTreeMap<&'a str, (u32, Signature)>>, Refusal> {
+/// What each exported function calls, when the module is a shim.
+fn calls<'a>(module: &Module<'a>) -> Result<Option<Calls<'a>>, Refusal> {
     let only_calls = module.imports.is_empty()
         && module.tables.len() == 1
         && module.memories == 0
@@ -131,7 +134,7 @@ fn filled<'a>(
     parts: &Parts<'a>,
     shim: u32,
     fixups: u32,
-    calls: BTreeMap<&'a str, (u32, Signature)>,
+    calls: Calls<'a>,
 ) -> Result<Option<Shim<'a>>, Refusal> {
     let (Some(shim), Some(unit)) = (parts.unit(shim), parts.unit(fixups)) else {
         return Ok(None);

@@ -9,6 +9,11 @@ use super::bytes::Bytes;
 use super::component::{CORE_PREAMBLE, CoreSort};
 use crate::program::{CoreType, Needs, Refusal, Signature};
 
+const CUSTOM: u8 = 0;
+/// The sections by their ids, in the order that the specification demands; 12 is the count of data segments.
+const ORDER: [u8; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11];
+const SECTION: &str = "a section of a core module of WebAssembly 2.0, in its order and once";
+
 /// What an import is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Import<'a> {
@@ -67,13 +72,21 @@ impl<'a> Module<'a> {
             needs: Needs::default(),
         };
         let mut globals = None;
+        let mut last = 0;
         while !rest.is_empty() {
             let start = rest;
             let id = rest.byte("a section")?;
+            if id != CUSTOM {
+                let rank = ORDER.iter().position(|known| *known == id);
+                match rank {
+                    Some(rank) if rank >= last => last = rank + 1,
+                    _ => return Err(start.malformed(SECTION)),
+                }
+            }
             let mut section = rest.sized("the bytes of a section")?;
             let expected = "a count";
             match id {
-                0 | 12 => {}
+                CUSTOM | 12 => {}
                 1 => module.types = section.vector(expected, function_type)?,
                 2 => {
                     for _ in 0..section.count(expected)? {
@@ -114,7 +127,7 @@ impl<'a> Module<'a> {
                     module.code = Some(section);
                 }
                 11 => module.data = Some(section),
-                _ => return Err(start.malformed("a section of a core module")),
+                _ => return Err(start.malformed(SECTION)),
             }
         }
         module.needs(globals)?;
@@ -215,6 +228,18 @@ impl<'a> Module<'a> {
     /// Number of functions that it defines.
     pub(crate) fn defined_functions(&self) -> usize {
         self.functions.len() - self.imported_functions
+    }
+
+    /// Number of functions, imported ones included.
+    #[cfg(feature = "merge")]
+    pub(crate) fn function_count(&self) -> usize {
+        self.functions.len()
+    }
+
+    /// Number of function types.
+    #[cfg(feature = "merge")]
+    pub(crate) fn type_count(&self) -> usize {
+        self.types.len()
     }
 
     /// The type of a function, as an index.
@@ -340,8 +365,7 @@ pub(crate) fn constant(bytes: &mut Bytes<'_>) -> Result<Option<u32>, Refusal> {
             0x42 => bytes.skip_number(10, EXPECTED)?,
             0x43 => bytes.take(4, EXPECTED).map(drop)?,
             0x44 => bytes.take(8, EXPECTED).map(drop)?,
-            0x23 | 0xd2 => bytes.skip_number(5, EXPECTED)?,
-            0xd0 => bytes.skip_number(5, EXPECTED)?,
+            0x23 | 0xd0 | 0xd2 => bytes.skip_number(5, EXPECTED)?,
             _ => return Err(start.malformed(EXPECTED)),
         }
         operators += 1;
