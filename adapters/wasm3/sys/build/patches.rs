@@ -2,22 +2,22 @@
 //! the build: the source is then another one, and every change has to be looked at again.
 
 /// Replaces text in one file.
-pub struct Patch {
+pub(crate) struct Patch {
     /// Name of the file.
-    pub file: &'static str,
+    pub(crate) file: &'static str,
     /// How often `find` has to occur.
-    pub count: usize,
+    pub(crate) count: usize,
     /// What is replaced. With `until`, everything from here up to that.
-    pub find: &'static str,
+    pub(crate) find: &'static str,
     /// See `find`.
-    pub until: Option<&'static str>,
+    pub(crate) until: Option<&'static str>,
     /// What comes in its place.
-    pub replace: &'static str,
+    pub(crate) replace: &'static str,
 }
 
 impl Patch {
     /// The patched text.
-    pub fn apply(&self, text: &str) -> Result<String, String> {
+    pub(crate) fn apply(&self, text: &str) -> Result<String, String> {
         let found = text.matches(self.find).count();
         if found != self.count {
             return Err(format!(
@@ -55,7 +55,7 @@ const fn patch(
 }
 
 /// All of them, in the order in which they are applied.
-pub const PATCHES: &[Patch] = &[
+pub(crate) const PATCHES: &[Patch] = &[
     // wasm3 keeps an f32 in its float register as a double. The two conversions quiet a signalling NaN, so a mere load and
     // store would change bits. vyoma_float.h keeps the bits; every read and write of the register goes through it.
     patch(

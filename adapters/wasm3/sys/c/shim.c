@@ -33,6 +33,13 @@ void  vyoma_wasm3_set_userdata  (IM3Runtime io_runtime, void * i_userdata)
     io_runtime->userdata = i_userdata;
 }
 
+// The linear memory. (m3_GetMemory gives the length of 4 GiB as 0.)
+uint8_t *  vyoma_wasm3_memory  (IM3Runtime i_runtime, size_t * o_bytes)
+{
+    * o_bytes = i_runtime->memory.mallocated->length;
+    return m3MemData (i_runtime->memory.mallocated);
+}
+
 uint32_t  vyoma_wasm3_pages  (IM3Module i_module)                   { return i_module->memoryInfo.initPages; }
 uint32_t  vyoma_wasm3_functions  (IM3Module i_module)               { return i_module->numFunctions; }
 uint32_t  vyoma_wasm3_imports  (IM3Module i_module)                 { return i_module->numFuncImports; }
@@ -49,7 +56,7 @@ IM3Function  vyoma_wasm3_function  (IM3Module i_module, uint32_t i_index)
     return & i_module->functions [i_index];
 }
 
-uint32_t  vyoma_wasm3_compiled  (IM3Function i_function)            { return i_function->compiled != NULL; }
+IM3Module  vyoma_wasm3_module  (IM3Function i_function)             { return i_function->module; }
 
 // Bytes of the structure of an environment (0), a runtime (1), a module (2), a function (3), a global (4).
 uint32_t  vyoma_wasm3_size  (uint32_t i_structure)

@@ -110,8 +110,6 @@ unsafe extern "C" {
     pub fn m3_GetArgType(function: *mut Function, index: u32) -> u32;
     /// See [`m3_GetArgType`].
     pub fn m3_GetRetType(function: *mut Function, index: u32) -> u32;
-    /// Null when the memory is empty. Memory 0 is the only one.
-    pub fn m3_GetMemory(runtime: *mut Runtime, size: *mut u32, memory: u32) -> *mut u8;
 
     /// Before loading: most pages of the memory.
     pub fn vyoma_wasm3_limit_pages(module: *mut Module, pages: u32);
@@ -123,6 +121,8 @@ unsafe extern "C" {
     pub fn vyoma_wasm3_grow_refused(runtime: *mut Runtime) -> u32;
     /// Replaces the runtime's pointer.
     pub fn vyoma_wasm3_set_userdata(runtime: *mut Runtime, userdata: *mut c_void);
+    /// The linear memory and its bytes. Both change when it grows.
+    pub fn vyoma_wasm3_memory(runtime: *mut Runtime, bytes: *mut usize) -> *mut u8;
     /// Pages of the memory at start.
     pub fn vyoma_wasm3_pages(module: *mut Module) -> u32;
     /// Functions, imported ones included.
@@ -138,8 +138,8 @@ unsafe extern "C" {
     ) -> Outcome;
     /// A function by its index, which must be below [`vyoma_wasm3_functions`].
     pub fn vyoma_wasm3_function(module: *mut Module, index: u32) -> *mut Function;
-    /// 1 when it can be called.
-    pub fn vyoma_wasm3_compiled(function: *mut Function) -> u32;
+    /// The module that a function is of.
+    pub fn vyoma_wasm3_module(function: *mut Function) -> *mut Module;
     /// Bytes of the structure of an environment (0), a runtime (1), a module (2), a function (3), a global (4).
     pub fn vyoma_wasm3_size(structure: u32) -> u32;
     /// Bytes of compiled code, with the free rest of its pages.
