@@ -5,6 +5,9 @@
 //! the adapters' `validate` (in `vyomad admit`) and by `vyomactl inspect`.
 
 use serde::Serialize;
+use vyoma_component::host;
+use vyoma_component::program::Program;
+use vyoma_component::wasi::known::Known;
 use wasmparser::{
     ComponentExternalKind, ConstExpr, ExternalKind, Operator, Parser, Payload, Validator,
     WasmFeatures,
@@ -173,7 +176,16 @@ pub fn check(bytes: &[u8]) -> Result<(), EngineError> {
             "exports no `wasi:cli/run@0.2.x`: a library, not a command; build a binary with a `main`".to_owned(),
         ));
     }
+    // What the engines without a component model could not link is refused for all.
+    for import in &program(bytes)?.imports {
+        host::link::<Known>(import).map_err(|why| EngineError::Refused(why.to_string()))?;
+    }
     Ok(())
+}
+
+/// The component as one core module with its host functions, as the engines without a component model run it.
+pub fn program(bytes: &[u8]) -> Result<Program<'_>, EngineError> {
+    Program::of(bytes).map_err(|why| EngineError::Refused(why.to_string()))
 }
 
 /// `0.2.6`; not `0.2.0-rc-2023-11-10`, which was another interface.
