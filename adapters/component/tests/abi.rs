@@ -1,5 +1,10 @@
 //! The canonical ABI: every type at the ends of memory, with every wrong value, and with allocators that misbehave.
 
+#![allow(
+    clippy::unnecessary_wraps,
+    reason = "host functions have one shape, whether they can trap or not"
+)]
+
 mod common;
 
 use common::{Allocator, Memory, Run};
@@ -399,7 +404,7 @@ fn an_allocator_that_misbehaves_is_a_trap_and_never_harm() {
         // Where the host reads the result from later: the guest's own affair.
         assert_eq!(store_with(Allocator::Answers(0), bytes), Ok(()));
         assert_eq!(store_with(Allocator::Traps, bytes), Err(Trap::Guest));
-        for at in [length - 96, length, u32::MAX - 3, u32::MAX & !3] {
+        for at in [length - 96, length, !3, u32::MAX] {
             assert!(is_abi(&store_with(Allocator::Answers(at), bytes)), "{at}");
         }
         for left in [0, 4, 50] {

@@ -9,10 +9,8 @@ mod stdio;
 
 use vyoma_component::host::{Interface, Platform};
 use vyoma_component::services::{Datetime, Instant, Pollable, Services, StreamError};
+use vyoma_component::wasi::sockets::{NameLookup, NetworkInterfaces, TcpInterfaces, UdpInterfaces};
 use vyoma_component::wasi::{cli::Cli, clocks::Clocks, filesystem::Files, io::Io, random::Random};
-use vyoma_component::wasi::sockets::{
-    NameLookup, NetworkInterfaces, TcpInterfaces, UdpInterfaces,
-};
 use vyoma_runtime::{EngineError, RunConfig};
 
 use self::clocks::Monotonic;
@@ -244,3 +242,6 @@ fn fill_random(bytes: &mut [u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

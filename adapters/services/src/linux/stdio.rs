@@ -32,25 +32,20 @@ pub(crate) struct Standard {
 }
 
 impl Standard {
+    pub(crate) fn new(fd: BorrowedFd<'static>, interest: Interest) -> Self {
+        Self { fd, interest }
+    }
+
     pub(crate) fn stdin() -> Self {
-        Self {
-            fd: rustix::stdio::stdin(),
-            interest: Interest::Read,
-        }
+        Self::new(rustix::stdio::stdin(), Interest::Read)
     }
 
     pub(crate) fn stdout() -> Self {
-        Self {
-            fd: rustix::stdio::stdout(),
-            interest: Interest::Write,
-        }
+        Self::new(rustix::stdio::stdout(), Interest::Write)
     }
 
     pub(crate) fn stderr() -> Self {
-        Self {
-            fd: rustix::stdio::stderr(),
-            interest: Interest::Write,
-        }
+        Self::new(rustix::stdio::stderr(), Interest::Write)
     }
 
     /// Whether a call would not wait; also true when it would fail.
