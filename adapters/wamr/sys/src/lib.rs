@@ -58,6 +58,20 @@ pub struct NativeSymbol {
     pub attachment: *mut c_void,
 }
 
+/// How to load a module.
+#[repr(C)]
+#[derive(Debug)]
+pub struct LoadArgs {
+    /// For messages; may be empty, not null.
+    pub name: *mut c_char,
+    /// For another API.
+    pub clone_wasm_binary: bool,
+    /// Copy what is needed of the buffer, so that it can be given back.
+    pub wasm_binary_freeable: bool,
+    /// Look host functions up later.
+    pub no_resolve: bool,
+}
+
 /// How to make an instance.
 #[repr(C)]
 #[derive(Debug)]
@@ -97,13 +111,16 @@ unsafe extern "C" {
         module_name: *const c_char,
         native_symbols: *mut NativeSymbol,
     ) -> bool;
-    /// Loads a core module or ahead-of-time code. Changes the buffer, which must outlive the module.
-    pub fn wasm_runtime_load(
+    /// Loads a core module or ahead-of-time code. Changes the buffer.
+    pub fn wasm_runtime_load_ex(
         buf: *mut u8,
         size: u32,
+        args: *const LoadArgs,
         error_buf: *mut c_char,
         error_buf_size: u32,
     ) -> *mut wasm_module;
+    /// Whether the buffer that a module was loaded from is needed no more.
+    pub fn wasm_runtime_is_underlying_binary_freeable(module: *mut wasm_module) -> bool;
     /// Gives a module back.
     pub fn wasm_runtime_unload(module: *mut wasm_module);
     /// Makes an instance, and runs its start function.
@@ -142,13 +159,10 @@ unsafe extern "C" {
     pub fn wasm_runtime_get_exception(instance: *mut wasm_module_inst) -> *const c_char;
     /// Makes the call that runs fail.
     pub fn wasm_runtime_set_exception(instance: *mut wasm_module_inst, exception: *const c_char);
-    /// Remembers one pointer for the embedder.
-    pub fn wasm_runtime_set_custom_data(instance: *mut wasm_module_inst, custom_data: *mut c_void);
-    /// That pointer.
-    pub fn wasm_runtime_get_custom_data(instance: *mut wasm_module_inst) -> *mut c_void;
     /// Memory 0, or null.
-    pub fn wasm_runtime_get_default_memory(instance: *mut wasm_module_inst)
-    -> *mut wasm_memory_inst;
+    pub fn wasm_runtime_get_default_memory(
+        instance: *mut wasm_module_inst,
+    ) -> *mut wasm_memory_inst;
     /// Where it starts now.
     pub fn wasm_memory_get_base_address(memory: *mut wasm_memory_inst) -> *mut c_void;
     /// Its pages now.
