@@ -13,12 +13,13 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::guest::Realloc;
-use crate::reader::component::CoreExport;
+use crate::reader::items::CoreExport;
 
 #[cfg(feature = "merge")]
 mod merge;
 mod parts;
 mod plain;
+mod run;
 mod shim;
 
 /// Bytes of a page of linear memory.

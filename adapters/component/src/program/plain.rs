@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::parts::{Callee, Parts, is_realloc, unconnected};
 use super::{CoreType, Import, Program, Refusal, Signature};
 use crate::guest::Realloc;
-use crate::reader::component::{CoreExport, CoreSort};
+use crate::reader::items::{CoreExport, CoreSort};
 use crate::reader::module::Module;
 
 /// Most function imports. All of WASI 0.2 has under 300; the bound keeps what a hostile component can ask for small.

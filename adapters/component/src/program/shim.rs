@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use super::parts::{Parts, Role};
 use super::{Refusal, Signature};
 use crate::reader::bytes::Bytes;
-use crate::reader::component::{CoreExport, CoreSort};
+use crate::reader::items::{CoreExport, CoreSort};
 use crate::reader::module::{Module, constant};
 
 /// What a shim calls.

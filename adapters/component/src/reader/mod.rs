@@ -9,5 +9,6 @@
 
 pub(crate) mod bytes;
 pub(crate) mod component;
+pub(crate) mod items;
 pub(crate) mod module;
 pub(crate) mod types;

@@ -6,7 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::bytes::Bytes;
-use super::component::{CORE_PREAMBLE, CoreSort};
+use super::component::CORE_PREAMBLE;
+use super::items::CoreSort;
 use crate::program::{CoreType, Needs, Refusal, Signature};
 
 const CUSTOM: u8 = 0;

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::bytes::Bytes;
-use super::component::{Extern, Sort, TypeBound};
+use super::items::{Alias, Extern, Sort, TypeBound, name};
 use crate::program::Refusal;
 
 /// Types within types: a component type in an instance type in a component type. WASI needs two.
@@ -122,9 +122,9 @@ fn component(bytes: &mut Bytes<'_>, depth: u32) -> Result<(), Refusal> {
         match bytes.byte("a declaration")? {
             0 => Err(core_type(&start)),
             1 => skip(bytes, depth),
-            2 => super::component::Alias::read(bytes).map(drop),
+            2 => Alias::read(bytes).map(drop),
             3 | 4 => {
-                super::component::name(bytes)?;
+                name(bytes)?;
                 Extern::read(bytes).map(drop)
             }
             _ => Err(start.malformed("a declaration of a component type")),
@@ -134,7 +134,6 @@ fn component(bytes: &mut Bytes<'_>, depth: u32) -> Result<(), Refusal> {
 
 /// Reads the declarations of an instance type.
 fn interface<'a>(bytes: &mut Bytes<'a>, depth: u32) -> Result<Interface<'a>, Refusal> {
-    use super::component::{Alias, name};
     let depth = deeper(bytes, depth)?;
     let mut interface = Interface::default();
     // The interface's own index space of types.

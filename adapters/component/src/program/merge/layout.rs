@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::super::parts::{Callee, Parts, unconnected};
 use super::super::plain::{check_count, several_memories, signature};
 use super::super::{Refusal, Signature, Target};
-use crate::reader::component::CoreSort;
+use crate::reader::items::CoreSort;
 
 /// A host function that the merged module imports.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ use super::plain::{check_realloc, check_run};
 use super::{Import, Program, Refusal, Target};
 use crate::guest::Realloc;
 use crate::reader::bytes::Bytes;
-use crate::reader::component::CoreExport;
+use crate::reader::items::CoreExport;
 
 /// The program of a component of the linked shape.
 pub(super) fn program<'a>(

@@ -11,7 +11,7 @@ use super::super::parts::{Callee, Parts};
 use super::Sections;
 use super::layout::Layout;
 use super::reencode::{Unit, malformed};
-use crate::reader::component::CoreSort;
+use crate::reader::items::CoreSort;
 
 /// The start function of the merged module, as far as it is known.
 pub(super) struct Begin {
