@@ -378,16 +378,14 @@ unsafe extern "C" fn host_call(
     );
     // SAFETY: the context is alive, and nothing else uses it now.
     unsafe { (*context).host = Some(host) };
-    match outcome {
-        Err(Stop) => words::STOPPED.as_ptr().cast(),
-        Ok(()) => {
-            if results > 0 {
-                // SAFETY: the result's place is the first.
-                unsafe { stack.write_unaligned(slots[0]) };
-            }
-            null()
-        }
+    if outcome.is_err() {
+        return words::STOPPED.as_ptr().cast();
     }
+    if results > 0 {
+        // SAFETY: the result's place is the first.
+        unsafe { stack.write_unaligned(slots[0]) };
+    }
+    null()
 }
 
 fn check(outcome: sys::Outcome) -> Result<(), Error> {

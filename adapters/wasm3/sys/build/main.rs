@@ -1,6 +1,8 @@
 //! Builds wasm3 from the source that the package wasm3x-sys carries, changed as `patches` says, for Linux and for bare-metal
 //! Cortex-M. That package's own build is not used: it needs libclang and can't be configured for a microcontroller.
 
+#![allow(clippy::print_stdout, reason = "cargo reads it")]
+
 mod patches;
 
 use std::env;
