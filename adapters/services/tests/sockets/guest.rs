@@ -50,10 +50,10 @@ impl Guest for Memory {
 }
 
 /// What `result<T, error-code>` is here.
-pub type Outcome<T> = Result<T, ErrorCode>;
+pub(crate) type Outcome<T> = Result<T, ErrorCode>;
 
 /// The app of one test. Fields in the order in which a run drops them.
-pub struct App {
+pub(crate) struct App {
     services: Linux,
     handles: Handles,
     memory: Memory,
@@ -61,11 +61,11 @@ pub struct App {
 
 impl App {
     /// May use the network; any unprivileged port.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Some(Network { port: None }))
     }
 
-    pub fn with(network: Option<Network>) -> Self {
+    pub(crate) fn with(network: Option<Network>) -> Self {
         let config = RunConfig {
             name: "test".to_owned(),
             args: Vec::new(),
@@ -89,7 +89,7 @@ impl App {
     }
 
     /// Calls a function by the name of its interface in wasi:sockets or wasi:io, and its own.
-    pub fn call<R: Lift>(
+    pub(crate) fn call<R: Lift>(
         &mut self,
         interface: &'static str,
         name: &'static str,
@@ -138,14 +138,19 @@ impl App {
     }
 
     /// A method of a socket, stream or look-up; `name` as `tcp-socket.accept`.
-    pub fn method<R: Lift>(&mut self, name: &str, this: u32, arguments: &[u64]) -> Result<R, Trap> {
+    pub(crate) fn method<R: Lift>(
+        &mut self,
+        name: &str,
+        this: u32,
+        arguments: &[u64],
+    ) -> Result<R, Trap> {
         let all = [&[this.into()], arguments].concat();
         let (interface, name) = find(&format!("[method]{name}"));
         self.call(interface, name, &all)
     }
 
     /// Drops a handle.
-    pub fn drop(&mut self, resource: &str, handle: u32) -> Result<(), Trap> {
+    pub(crate) fn drop(&mut self, resource: &str, handle: u32) -> Result<(), Trap> {
         let resource = Linux::interfaces()
             .iter()
             .flat_map(|known| known.resources)
@@ -160,23 +165,23 @@ impl App {
     }
 
     /// Puts bytes at the start of memory; `at` is a multiple of 8 and below 1 MiB.
-    pub fn put(&mut self, at: u32, bytes: &[u8]) -> [u64; 2] {
+    pub(crate) fn put(&mut self, at: u32, bytes: &[u8]) -> [u64; 2] {
         let start = at as usize;
         self.memory.bytes[start..start + bytes.len()].copy_from_slice(bytes);
         [at.into(), bytes.len() as u64]
     }
 
-    pub fn bytes(&mut self, bytes: Bytes) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, bytes: Bytes) -> Vec<u8> {
         bytes.get(&mut self.memory).unwrap().to_vec()
     }
 
-    pub fn network(&mut self) -> u64 {
+    pub(crate) fn network(&mut self) -> u64 {
         self.call::<u32>("wasi:sockets/instance-network", "instance-network", &[])
             .unwrap()
             .into()
     }
 
-    pub fn create(&mut self, kind: &str, family: u64) -> Outcome<u32> {
+    pub(crate) fn create(&mut self, kind: &str, family: u64) -> Outcome<u32> {
         let (interface, name) = match kind {
             "tcp" => ("wasi:sockets/tcp-create-socket", "create-tcp-socket"),
             _ => ("wasi:sockets/udp-create-socket", "create-udp-socket"),
@@ -184,29 +189,29 @@ impl App {
         self.call(interface, name, &[family]).unwrap()
     }
 
-    pub fn tcp(&mut self) -> u32 {
+    pub(crate) fn tcp(&mut self) -> u32 {
         self.create("tcp", IPV4).unwrap()
     }
 
     /// A method without a payload in its result.
-    pub fn try_do(&mut self, name: &str, this: u32, arguments: &[u64]) -> Outcome<()> {
+    pub(crate) fn try_do(&mut self, name: &str, this: u32, arguments: &[u64]) -> Outcome<()> {
         self.method(name, this, arguments).unwrap()
     }
 
     /// A method that takes the network and an address.
-    pub fn try_address(&mut self, name: &str, this: u32, address: &str) -> Outcome<()> {
+    pub(crate) fn try_address(&mut self, name: &str, this: u32, address: &str) -> Outcome<()> {
         let network = self.network();
         let arguments = [&[network][..], &flat(address.parse().unwrap())].concat();
         self.try_do(name, this, &arguments)
     }
 
-    pub fn address(&mut self, name: &str, this: u32) -> Outcome<SocketAddr> {
+    pub(crate) fn address(&mut self, name: &str, this: u32) -> Outcome<SocketAddr> {
         let address: Outcome<IpSocketAddress> = self.method(name, this, &[]).unwrap();
         address.map(Into::into)
     }
 
     /// A TCP socket that listens on a free port of `host`.
-    pub fn listener(&mut self, family: u64, host: &str) -> (u32, SocketAddr) {
+    pub(crate) fn listener(&mut self, family: u64, host: &str) -> (u32, SocketAddr) {
         let socket = self.create("tcp", family).unwrap();
         self.try_address("tcp-socket.start-bind", socket, &format!("{host}:0"))
             .unwrap();
@@ -219,7 +224,7 @@ impl App {
     }
 
     /// A bound UDP socket and its address.
-    pub fn udp(&mut self, family: u64, address: &str) -> (u32, SocketAddr) {
+    pub(crate) fn udp(&mut self, family: u64, address: &str) -> (u32, SocketAddr) {
         let socket = self.create("udp", family).unwrap();
         self.try_address("udp-socket.start-bind", socket, address)
             .unwrap();
@@ -229,22 +234,22 @@ impl App {
     }
 
     /// Subscribes, waits, drops the pollable.
-    pub fn wait(&mut self, name: &str, this: u32) {
+    pub(crate) fn wait(&mut self, name: &str, this: u32) {
         let pollable: u32 = self.method(name, this, &[]).unwrap();
         self.block(pollable);
         self.drop("pollable", pollable).unwrap();
     }
 
-    pub fn block(&mut self, pollable: u32) {
+    pub(crate) fn block(&mut self, pollable: u32) {
         self.method::<()>("pollable.block", pollable, &[]).unwrap();
     }
 
-    pub fn is_ready(&mut self, pollable: u32) -> bool {
+    pub(crate) fn is_ready(&mut self, pollable: u32) -> bool {
         self.method("pollable.ready", pollable, &[]).unwrap()
     }
 
     /// Connects a new socket: (socket, input, output).
-    pub fn connect(&mut self, address: SocketAddr) -> Outcome<(u32, u32, u32)> {
+    pub(crate) fn connect(&mut self, address: SocketAddr) -> Outcome<(u32, u32, u32)> {
         let family = if address.is_ipv4() { IPV4 } else { IPV6 };
         let socket = self.create("tcp", family).unwrap();
         self.try_address("tcp-socket.start-connect", socket, &address.to_string())?;
@@ -256,7 +261,7 @@ impl App {
     }
 
     /// Accepts, waiting: (socket, input, output).
-    pub fn accept(&mut self, listener: u32) -> (u32, u32, u32) {
+    pub(crate) fn accept(&mut self, listener: u32) -> (u32, u32, u32) {
         self.wait("tcp-socket.subscribe", listener);
         self.method::<Outcome<_>>("tcp-socket.accept", listener, &[])
             .unwrap()
@@ -264,7 +269,7 @@ impl App {
     }
 
     /// Reads, waiting; `Err`: closed or failed.
-    pub fn read(&mut self, input: u32) -> Result<Vec<u8>, Failed> {
+    pub(crate) fn read(&mut self, input: u32) -> Result<Vec<u8>, Failed> {
         let bytes: Result<Bytes, Failed> = self
             .method("input-stream.blocking-read", input, &[65536])
             .unwrap();
@@ -272,7 +277,7 @@ impl App {
     }
 
     /// Reads to the end.
-    pub fn read_all(&mut self, input: u32) -> Vec<u8> {
+    pub(crate) fn read_all(&mut self, input: u32) -> Vec<u8> {
         let mut all = Vec::new();
         while let Ok(bytes) = self.read(input) {
             all.extend(bytes);
@@ -280,26 +285,26 @@ impl App {
         all
     }
 
-    pub fn check_write(&mut self, output: u32) -> Result<u64, Failed> {
+    pub(crate) fn check_write(&mut self, output: u32) -> Result<u64, Failed> {
         self.method("output-stream.check-write", output, &[])
             .unwrap()
     }
 
     /// Writes without waiting.
-    pub fn write(&mut self, output: u32, bytes: &[u8]) -> Result<(), Failed> {
+    pub(crate) fn write(&mut self, output: u32, bytes: &[u8]) -> Result<(), Failed> {
         let list = self.put(0, bytes);
         self.method("output-stream.write", output, &list).unwrap()
     }
 
     /// Writes at most 4096 bytes, waiting.
-    pub fn send(&mut self, output: u32, bytes: &[u8]) -> Result<(), Failed> {
+    pub(crate) fn send(&mut self, output: u32, bytes: &[u8]) -> Result<(), Failed> {
         let list = self.put(0, bytes);
         self.method("output-stream.blocking-write-and-flush", output, &list)
             .unwrap()
     }
 
     /// What an `error` says.
-    pub fn words(&mut self, error: u32) -> String {
+    pub(crate) fn words(&mut self, error: u32) -> String {
         let words: Bytes = self.method_bytes("error.to-debug-string", error);
         String::from_utf8(self.bytes(words)).unwrap()
     }
@@ -311,18 +316,18 @@ impl App {
 
 /// `stream-error`
 #[derive(Debug, PartialEq, Eq)]
-pub enum Failed {
+pub(crate) enum Failed {
     With(u32),
     Closed,
 }
 
 vyoma_component::variant!(Failed { 0 With(u32), 1 Closed });
 
-pub const IPV4: u64 = 0;
-pub const IPV6: u64 = 1;
+pub(crate) const IPV4: u64 = 0;
+pub(crate) const IPV6: u64 = 1;
 
 /// An address as core values.
-pub fn flat(address: SocketAddr) -> Vec<u64> {
+pub(crate) fn flat(address: SocketAddr) -> Vec<u64> {
     let mut values = match address {
         SocketAddr::V4(v4) => [0, v4.port().into()]
             .into_iter()
@@ -349,7 +354,7 @@ fn find(method: &str) -> (&'static str, &'static str) {
 }
 
 /// Fails when `condition` does not hold in time.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < end, "not in 10 s: {what}");

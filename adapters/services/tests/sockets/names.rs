@@ -6,7 +6,7 @@ use vyoma_component::wasi::sockets::{ErrorCode, IpAddress};
 
 use crate::guest::{App, Outcome};
 
-pub fn resolve(app: &mut App, name: &str) -> Outcome<u32> {
+pub(crate) fn resolve(app: &mut App, name: &str) -> Outcome<u32> {
     let network = app.network();
     let list = app.put(0, name.as_bytes());
     app.call(

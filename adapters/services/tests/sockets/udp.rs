@@ -158,7 +158,12 @@ fn a_connected_socket_hears_and_speaks_to_its_peer_only() {
     let peer_address = peer.local_addr().unwrap();
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let stranger_address = stranger.local_addr().unwrap();
-    let (socket, address) = app.udp(IPV4, "127.0.0.1:0");
+    // A port of the app's own choice: one of the kernel's choice is given back by the disconnect below.
+    let free = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let (socket, address) = app.udp(IPV4, &free.to_string());
     // In the queue before the connect, and so not filtered by the kernel.
     stranger.send_to(b"from a stranger", address).unwrap();
     let (incoming, outgoing) = streams(&mut app, socket, Some(peer_address));
@@ -192,8 +197,8 @@ fn a_connected_socket_hears_and_speaks_to_its_peer_only() {
     let (incoming, _) = streams(&mut app, socket, None);
     let remote = app.address("udp-socket.remote-address", socket);
     assert_eq!(remote, Err(ErrorCode::InvalidState));
-    let now = app.address("udp-socket.local-address", socket).unwrap();
-    stranger.send_to(b"hello", now).unwrap();
+    assert_eq!(app.address("udp-socket.local-address", socket), Ok(address));
+    stranger.send_to(b"hello", address).unwrap();
     app.wait("incoming-datagram-stream.subscribe", incoming);
     assert_eq!(
         receive(&mut app, incoming, 1).unwrap()[0].1,

@@ -11,6 +11,7 @@ mod stream;
 mod tcp;
 mod tcp_state;
 mod udp;
+mod udp_state;
 
 pub use name_lookup::NameLookup;
 pub use network::{

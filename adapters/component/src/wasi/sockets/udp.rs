@@ -1,4 +1,4 @@
-//! `wasi:sockets/udp` and `udp-create-socket`: sockets, and the two datagram streams of one.
+//! `wasi:sockets/udp` and `udp-create-socket`: the functions. What they may do when is in [`super::udp_state`].
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -6,13 +6,12 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::cell::{RefCell, RefMut};
 use core::marker::PhantomData;
-use core::net::SocketAddr;
 
-use super::network::is_remote;
 use super::tcp::{buffer_size, limit_hops};
+use super::udp_state::{Receiving, Sending, Shared, State};
 use super::{
-    Answer, Background, Datagram, ErrorCode, IpAddressFamily, IpSocketAddress, MAX_TRANSFER,
-    Missing, Network, Socket, Sockets, Source, Udp,
+    Answer, Background, ErrorCode, IpAddressFamily, IpSocketAddress, MAX_TRANSFER, Network, Socket,
+    Sockets, Source, Udp,
 };
 use crate::abi::{Buffer, Bytes};
 use crate::handles::{Borrow, Own};
@@ -24,9 +23,6 @@ use crate::{function, resource};
 /// Datagrams of one `receive` or `send`, as in wasmtime-wasi.
 const MAX_DATAGRAMS: usize = 16;
 
-/// The length field of a datagram has 16 bits; how much less fits is the kernel's word.
-const MAX_DATAGRAM: usize = u16::MAX as usize;
-
 // The words of `vyoma_runtime::trap`.
 const SEND_BUDGET: &str = "sent more datagrams than `check-send` permitted";
 const STREAMS_LIVE: &str = "UDP streams not dropped yet";
@@ -36,87 +32,6 @@ type IncomingDatagram = (Buffer, IpSocketAddress);
 
 /// `outgoing-datagram`
 type OutgoingDatagram = (Bytes, Option<IpSocketAddress>);
-
-/// What a socket and its streams share.
-struct State<T> {
-    socket: T,
-    family: IpAddressFamily,
-    /// Known to be bound: once is for ever, also when the kernel forgets the port after a disconnect.
-    bound: bool,
-    /// The peer, if there is one.
-    remote: Option<SocketAddr>,
-}
-
-type Shared<T> = Rc<RefCell<State<T>>>;
-
-impl<T: Udp> State<T> {
-    fn is_bound(&mut self) -> bool {
-        self.bound = self.bound
-            || self
-                .socket
-                .local_address()
-                .is_ok_and(|address| address != self.family.unspecified());
-        self.bound
-    }
-
-    fn local_address(&mut self) -> Result<SocketAddr, ErrorCode> {
-        if !self.is_bound() {
-            return Err(ErrorCode::InvalidState);
-        }
-        self.socket.local_address()
-    }
-
-    fn bind(
-        &mut self,
-        address: SocketAddr,
-        may_bind: impl FnOnce() -> bool,
-    ) -> Result<(), ErrorCode> {
-        if self.is_bound() {
-            return Err(ErrorCode::InvalidState);
-        }
-        if !self.family.takes(address) {
-            return Err(ErrorCode::InvalidArgument);
-        }
-        if !may_bind() {
-            return Err(ErrorCode::AccessDenied);
-        }
-        self.socket.bind(address)
-    }
-
-    /// Sets or forgets the peer. In WASI 0.2 only for a socket that is bound.
-    fn set_remote(&mut self, remote: Option<SocketAddr>) -> Result<(), ErrorCode> {
-        if !self.is_bound() {
-            return Err(ErrorCode::InvalidState);
-        }
-        let outcome = match remote {
-            Some(address) if !self.family.takes(address) || !is_remote(address) => {
-                return Err(ErrorCode::InvalidArgument);
-            }
-            Some(address) => self.socket.connect(address),
-            None if self.remote.is_some() => self.socket.disconnect(),
-            None => return Ok(()),
-        };
-        self.remote = self
-            .socket
-            .remote_address()
-            .ok()
-            .filter(|address| *address != self.family.unspecified());
-        outcome
-    }
-
-    /// Where a datagram goes: `None` to the peer, so that the kernel needs no look at the route.
-    fn destination(&self, to: Option<SocketAddr>) -> Result<Option<SocketAddr>, ErrorCode> {
-        match (to, self.remote) {
-            (None, Some(_)) => Ok(None),
-            (Some(to), _) if !is_remote(to) || !self.family.takes(to) => {
-                Err(ErrorCode::InvalidArgument)
-            }
-            (Some(to), Some(remote)) if to == remote => Ok(None),
-            (Some(to), None) => Ok(Some(to)),
-            (None, None) | (Some(_), Some(_)) => Err(ErrorCode::InvalidArgument),
-        }
-    }
-}
 
 /// The resource `udp-socket`.
 pub(super) struct UdpSocket<S: Sockets> {
@@ -133,105 +48,10 @@ pub(super) struct Incoming<S: Sockets> {
     _alive: Rc<()>,
 }
 
-struct Receiving<T> {
-    socket: Shared<T>,
-    /// Datagrams of others are not for this stream: the kernel filters those only that arrive after the connect.
-    from: Option<SocketAddr>,
-    /// What a wait received.
-    next: Option<Result<Datagram, ErrorCode>>,
-}
-
-impl<T: Udp> Receiving<T> {
-    /// Receives one unless there is one; `false`: nothing yet.
-    fn fill(&mut self) -> bool {
-        while self.next.is_none() {
-            match self.socket.borrow().socket.receive() {
-                Err(ErrorCode::WouldBlock) => return false,
-                Ok((_, from)) if self.from.is_some_and(|expected| expected != from) => {}
-                outcome => self.next = Some(outcome),
-            }
-        }
-        true
-    }
-
-    fn receive(&mut self) -> Result<Datagram, ErrorCode> {
-        self.fill();
-        self.next.take().unwrap_or(Err(ErrorCode::WouldBlock))
-    }
-}
-
-impl<T: Udp> Source for RefCell<Receiving<T>> {
-    fn missing(&self) -> Missing {
-        if self.borrow_mut().fill() {
-            Missing::Nothing
-        } else {
-            Missing::Readable
-        }
-    }
-}
-
 /// The resource `outgoing-datagram-stream`.
 pub(super) struct Outgoing<S: Sockets> {
     stream: Rc<RefCell<Sending<S::Udp>>>,
     _alive: Rc<()>,
-}
-
-struct Sending<T> {
-    socket: Shared<T>,
-    /// How many datagrams `check-send` permitted last.
-    permit: usize,
-    /// A datagram that was taken and for which there was no room, and its destination.
-    unsent: Option<(Vec<u8>, Option<SocketAddr>)>,
-    /// How the last such one ended, for the next `send` to tell.
-    failed: Option<ErrorCode>,
-    /// A [`Background`] of this stream is with the platform.
-    in_background: bool,
-}
-
-impl<T: Udp> Sending<T> {
-    /// Sends what is unsent; `false`: there is no room yet.
-    fn progress(&mut self) -> bool {
-        let Some((data, to)) = &self.unsent else {
-            return true;
-        };
-        match self.socket.borrow().socket.send(data, *to) {
-            Err(ErrorCode::WouldBlock) => return false,
-            outcome => self.failed = outcome.err(),
-        }
-        self.unsent = None;
-        true
-    }
-
-    fn send(&mut self, data: &[u8], to: Option<SocketAddr>) -> Result<(), ErrorCode> {
-        if !self.progress() {
-            return Err(ErrorCode::WouldBlock);
-        }
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        if data.len() > MAX_DATAGRAM {
-            return Err(ErrorCode::DatagramTooLarge);
-        }
-        let state = self.socket.borrow();
-        let to = state.destination(to)?;
-        match state.socket.send(data, to) {
-            Err(ErrorCode::WouldBlock) => {
-                self.unsent = Some((data.to_vec(), to));
-                Ok(())
-            }
-            outcome => outcome,
-        }
-    }
-}
-
-impl<T: Udp> Source for RefCell<Sending<T>> {
-    fn missing(&self) -> Missing {
-        if self.borrow_mut().progress() {
-            Missing::Nothing
-        } else {
-            Missing::Writable
-        }
-    }
 }
 
 /// The interfaces over services `S`.
@@ -311,12 +131,7 @@ fn create<S: Sockets>(
         Ok(socket) => socket,
         Err(error) => return Ok(Err(error)),
     };
-    let state = Rc::new(RefCell::new(State {
-        socket,
-        family,
-        bound: false,
-        remote: None,
-    }));
+    let state = State::new(socket, family);
     cx.handles
         .push(UdpSocket::<S> {
             state,
@@ -379,21 +194,11 @@ fn stream<S: Sockets>(
         return Ok(Err(error));
     }
     let incoming = Incoming::<S> {
-        stream: Rc::new(RefCell::new(Receiving {
-            socket: Rc::clone(&socket.state),
-            from: state.remote,
-            next: None,
-        })),
+        stream: Receiving::new(&socket.state, state.remote),
         _alive: Rc::clone(&socket.streams),
     };
     let outgoing = Outgoing::<S> {
-        stream: Rc::new(RefCell::new(Sending {
-            socket: Rc::clone(&socket.state),
-            permit: 0,
-            unsent: None,
-            failed: None,
-            in_background: false,
-        })),
+        stream: Sending::new(&socket.state),
         _alive: Rc::clone(&socket.streams),
     };
     drop(state);
