@@ -8,6 +8,7 @@ use serde::Serialize;
 use vyoma_capabilities::manifest::Manifest;
 use vyoma_capabilities::profile::{self, Engine, PLATFORMS, Profile};
 use vyoma_capabilities::resolve::resolve;
+use vyoma_component::program::Needs;
 use vyoma_runtime::component::{self, ComponentInfo};
 
 use crate::exit::{Exit, Failure};
@@ -18,6 +19,12 @@ use crate::units;
 /// KiB in a WebAssembly page.
 const PAGE_KIB: u64 = 64;
 
+/// What the firmware of a microcontroller keeps for itself: its static data, its stack and the tables of the apps.
+const FIRMWARE_KB: u64 = 8;
+
+/// An app's native stack there, when the profile names none.
+const FIRMWARE_STACK_KB: u32 = 4;
+
 /// Whether a platform runs a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -26,8 +33,8 @@ enum Verdict {
     Runs,
     /// It starts, and what it declares in vain answers with an error.
     RunsWithout,
-    /// The platform's engine is not part of this version.
-    NoEngine,
+    /// It needs more memory than there is.
+    DoesNotFit,
     /// It can't start there.
     No,
 }
@@ -80,10 +87,21 @@ pub(crate) fn inspect(path: &Path, out: &mut Output) -> Result<(), Failure> {
         .err()
         .map(|error| error.to_string())
         .or(unpinned.map(|failure| failure.message().to_owned()));
+    // Absent for what no platform runs, of which it is not asked.
+    let needs = component::program(&bytes).ok().map(|program| program.needs);
     let manifest_ref = manifest.as_ref().map(|(_, manifest)| manifest);
     let platforms = profiles()?
         .iter()
-        .map(|(name, profile)| outlook(name, profile, &info, refused.as_deref(), manifest_ref))
+        .map(|(name, profile)| {
+            outlook(
+                name,
+                profile,
+                &info,
+                needs,
+                refused.as_deref(),
+                manifest_ref,
+            )
+        })
         .collect();
     let report = Report {
         component: component_path.display().to_string(),
@@ -139,6 +157,7 @@ fn outlook(
     platform: &'static str,
     profile: &Profile,
     info: &ComponentInfo,
+    needs: Option<Needs>,
     refused: Option<&str>,
     manifest: Option<&Manifest>,
 ) -> Outlook {
@@ -151,7 +170,7 @@ fn outlook(
                 .collect()
         })
         .unwrap_or_default();
-    let (verdict, text) = judge(profile, info, refused, manifest, &without);
+    let (verdict, text) = judge(profile, info, needs, refused, manifest, &without);
     Outlook {
         platform,
         verdict,
@@ -160,9 +179,25 @@ fn outlook(
     }
 }
 
+/// What it needs to start and what there is, in KiB.
+fn memory_kib(profile: &Profile, info: &ComponentInfo, needs: Option<Needs>) -> (u64, u64) {
+    match (profile.engine, needs) {
+        (Engine::Wasm3, Some(needs)) => {
+            let stack = profile.runtime.stack_size_kb.unwrap_or(FIRMWARE_STACK_KB);
+            let bytes = needs.microcontroller_bytes(u64::from(stack) * 1024);
+            (
+                bytes.div_ceil(1024),
+                profile.ram_kb.saturating_sub(FIRMWARE_KB),
+            )
+        }
+        _ => (info.memory_pages.saturating_mul(PAGE_KIB), profile.ram_kb),
+    }
+}
+
 fn judge(
     profile: &Profile,
     info: &ComponentInfo,
+    needs: Option<Needs>,
     refused: Option<&str>,
     manifest: Option<&Manifest>,
     without: &[String],
@@ -182,39 +217,28 @@ fn judge(
         );
     }
     let lacking = without.join(", ");
-    match profile.engine {
-        Engine::Wasmtime => {}
-        engine @ (Engine::Wamr | Engine::Wasm3) => {
-            let name = if engine == Engine::Wamr {
-                "wamr"
-            } else {
-                "wasm3"
-            };
-            let mut text = format!("engine {name}: not in this version");
-            if !without.is_empty() {
-                let _ = write!(text, " (and would run without {lacking})");
-            }
-            return (Verdict::NoEngine, text);
-        }
-    }
-    if starts_with > profile.ram_kb {
+    let (needs, gives) = memory_kib(profile, info, needs);
+    if needs > gives {
         return (
-            Verdict::No,
-            format!(
-                "starts with {} of memory; the platform has {}",
-                units::kib(starts_with),
-                units::kib(profile.ram_kb)
-            ),
+            Verdict::DoesNotFit,
+            format!("does not fit: needs {needs} KiB, the profile gives {gives} KiB"),
         );
     }
-    match (manifest, without.is_empty()) {
+    let (verdict, mut text) = match (manifest, without.is_empty()) {
         (None, _) => (
             Verdict::Runs,
             "runs (what it declares is not known: no vyoma.toml beside it names it)".to_owned(),
         ),
         (Some(_), true) => (Verdict::Runs, "runs".to_owned()),
         (Some(_), false) => (Verdict::RunsWithout, format!("runs without {lacking}")),
+    };
+    if profile.engine == Engine::Wasm3 {
+        let _ = write!(
+            text,
+            "; needs about {needs} of {gives} KiB (the engine is here, the firmware not in this version)"
+        );
     }
+    (verdict, text)
 }
 
 fn show(report: &Report, out: &mut Output) -> Result<(), Failure> {
@@ -253,8 +277,7 @@ fn show(report: &Report, out: &mut Output) -> Result<(), Failure> {
         let style = match platform.verdict {
             Verdict::Runs => Style::Good,
             Verdict::RunsWithout => Style::Warn,
-            Verdict::NoEngine => Style::Dim,
-            Verdict::No => Style::Bad,
+            Verdict::DoesNotFit | Verdict::No => Style::Bad,
         };
         table.row(vec![
             Cell::new(platform.platform),

@@ -91,6 +91,28 @@ pub struct Needs {
     pub globals: u32,
 }
 
+impl Needs {
+    /// What the engine of a microcontroller needs at run time beside the app's own: environment, runtime, module and a page of
+    /// constants of wasm3 0.9 built for 32 bits. Measured: 5.5 to 7 KB (docs/engines.md, "Memory on a microcontroller").
+    const FIXED: u64 = 7 * 1024;
+    /// Bytes that wasm3 0.9 keeps of a function on 32 bits.
+    const FUNCTION: u64 = 64;
+
+    /// Bytes of RAM that wasm3 on a 32-bit microcontroller needs for this program, about: linear memory as small as the
+    /// program lets it be, wasm3's code (2.5 bytes for each of WebAssembly, measured), what it keeps of functions, and
+    /// `stack` bytes of native stack. The firmware measures; this is for saying beforehand.
+    pub fn microcontroller_bytes(&self, stack: u64) -> u64 {
+        let whole = self.memory_pages.saturating_mul(PAGE);
+        let linear = self.heap_base.map_or(whole, |base| {
+            u64::from(base).next_multiple_of(16).min(whole)
+        });
+        linear
+            .saturating_add(u64::from(self.code_bytes) * 5 / 2)
+            .saturating_add(u64::from(self.functions) * Self::FUNCTION)
+            .saturating_add(Self::FIXED + stack)
+    }
+}
+
 /// A core value type; others are in no admitted import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names of the WebAssembly specification")]

@@ -194,7 +194,6 @@ pub(crate) fn app(name: &str) -> AppStatus {
         dropped_lines: 0,
         unavailable: vec!["display".into()],
         execution: None,
-        execution: None,
     }
 }
 
