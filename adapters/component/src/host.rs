@@ -4,7 +4,6 @@
 //! program once, and then calls by the link. Versions of an interface that semver calls compatible (0.2.x) are the same
 //! interface. Nothing here knows an engine.
 
-use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
@@ -159,13 +158,29 @@ enum Kind<S: 'static> {
     Drop(&'static ResourceType<S>),
 }
 
-/// Why an import can't be linked. One line for people.
+/// Why an import can't be linked. One line for people, made when it is shown: the firmware links too.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unlinked(String);
+pub struct Unlinked {
+    interface: String,
+    name: String,
+    /// When only this is wrong: what was found, and what was expected.
+    signatures: Option<(Signature, Signature)>,
+}
 
 impl fmt::Display for Unlinked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let Self {
+            interface,
+            name,
+            signatures,
+        } = self;
+        write!(f, "imports `{name}` of `{interface}`")?;
+        match signatures {
+            None => f.write_str(", which no host here provides"),
+            Some((found, expected)) => {
+                write!(f, " with the core signature {found}; expected {expected}")
+            }
+        }
     }
 }
 
@@ -183,10 +198,10 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
             resource,
         } => (interface, resource),
     };
-    let unknown = || {
-        Unlinked(format!(
-            "imports `{name}` of `{versioned}`, which no host here provides"
-        ))
+    let unlinked = |signatures| Unlinked {
+        interface: versioned.clone().into_owned(),
+        name: name.clone().into_owned(),
+        signatures,
     };
     let interface = versioned
         .split_once('@')
@@ -196,14 +211,14 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
                 .iter()
                 .find(|interface| interface.name == name)
         })
-        .ok_or_else(unknown)?;
+        .ok_or_else(|| unlinked(None))?;
     let (kind, expected) = match &import.target {
         Target::Function { .. } => {
             let function = interface
                 .functions
                 .iter()
                 .find(|function| function.name == name)
-                .ok_or_else(unknown)?;
+                .ok_or_else(|| unlinked(None))?;
             (Kind::Function(function), (function.signature)())
         }
         Target::Drop { .. } => {
@@ -211,7 +226,7 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
                 .resources
                 .iter()
                 .find(|resource| resource.name == name)
-                .ok_or_else(unknown)?;
+                .ok_or_else(|| unlinked(None))?;
             let signature = Signature {
                 params: [CoreType::I32].into(),
                 result: None,
@@ -220,10 +235,7 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
         }
     };
     if expected != import.signature {
-        return Err(Unlinked(format!(
-            "imports `{name}` of `{versioned}` with the core signature {}; expected {expected}",
-            import.signature
-        )));
+        return Err(unlinked(Some((import.signature.clone(), expected))));
     }
     Ok(Linked {
         kind,

@@ -46,7 +46,8 @@ fn rc_pipe() -> (Rc<OwnedFd>, Rc<OwnedFd>) {
 
 /// A descriptor that stays open, as 0, 1 and 2 do.
 fn forever(fd: OwnedFd) -> BorrowedFd<'static> {
-    Box::leak(Box::new(fd)).as_fd()
+    let fd: &'static OwnedFd = Box::leak(Box::new(fd));
+    fd.as_fd()
 }
 
 fn input(fd: BorrowedFd<'static>) -> Input {
