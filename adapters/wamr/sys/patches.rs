@@ -82,6 +82,15 @@ const HOST: &[Patch] = &[
         replace: "void\nvyoma_wamr_set_stack_boundary(uint8 *lowest)\n{\n    thread_stack_boundary = lowest;\n}\n\n\
                   uint8 *\nos_thread_get_stack_boundary()\n",
     },
+    // What machine code was loaded from is given back, so its data segments have to be copied: WAMR looks at the wish for that
+    // before it has noted it.
+    Patch {
+        file: "core/iwasm/aot/aot_loader.c",
+        find: "    if (!load(buf, size, module, args->wasm_binary_freeable, args->no_resolve,",
+        times: 1,
+        replace: "    module->is_binary_freeable = args->wasm_binary_freeable;\n    \
+                  if (!load(buf, size, module, args->wasm_binary_freeable, args->no_resolve,",
+    },
     // The interpreter's stack comes from fresh pages; filling it with zeros would make all of them resident.
     Patch {
         file: "core/iwasm/common/wasm_exec_env.c",
