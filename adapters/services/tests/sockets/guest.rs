@@ -276,15 +276,6 @@ impl App {
         bytes.map(|bytes| self.bytes(bytes))
     }
 
-    /// Reads to the end.
-    pub(crate) fn read_all(&mut self, input: u32) -> Vec<u8> {
-        let mut all = Vec::new();
-        while let Ok(bytes) = self.read(input) {
-            all.extend(bytes);
-        }
-        all
-    }
-
     pub(crate) fn check_write(&mut self, output: u32) -> Result<u64, Failed> {
         self.method("output-stream.check-write", output, &[])
             .unwrap()

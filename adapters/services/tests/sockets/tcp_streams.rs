@@ -224,6 +224,21 @@ fn a_connection_is_closed_when_its_last_handle_is_dropped() {
 }
 
 #[test]
+fn a_peer_reads_to_the_end_though_the_guest_left_bytes_unread() {
+    let mut app = App::new();
+    let ((socket, input, output), mut peer) = connected(&mut app);
+    peer.write_all(b"more than the guest wants").unwrap();
+    app.send(output, b"enough").unwrap();
+    app.wait("input-stream.subscribe", input);
+    app.drop("input-stream", input).unwrap();
+    app.drop("output-stream", output).unwrap();
+    app.drop("tcp-socket", socket).unwrap();
+    let mut all = Vec::new();
+    peer.read_to_end(&mut all).unwrap();
+    assert_eq!(all, b"enough");
+}
+
+#[test]
 fn a_reset_is_an_error_once_and_then_the_end() {
     let mut app = App::new();
     let ((_, input, output), peer) = connected(&mut app);

@@ -18,49 +18,33 @@ fn failed(message: String) -> StreamError {
     })
 }
 
-/// Shared between stream and socket; `false` after the end, an error, or `shutdown`.
-struct Open(Cell<bool>);
-
-impl Source for Open {
-    fn missing(&self) -> Missing {
-        if self.0.get() {
-            Missing::Readable
-        } else {
-            Missing::Nothing
-        }
-    }
-
-    fn arrived(&self) -> bool {
-        true
-    }
-}
-
 /// The receiving half of a connection.
-pub struct TcpReader<T: Tcp> {
+pub struct TcpReader<T: Tcp>(Rc<Receiving<T>>);
+
+/// Shared between stream and socket.
+struct Receiving<T: Tcp> {
     socket: Rc<T>,
-    open: Rc<Open>,
+    /// `false` after the end, an error, or `shutdown`.
+    open: Cell<bool>,
 }
 
 impl<T: Tcp> Clone for TcpReader<T> {
     fn clone(&self) -> Self {
-        Self {
-            socket: Rc::clone(&self.socket),
-            open: Rc::clone(&self.open),
-        }
+        Self(Rc::clone(&self.0))
     }
 }
 
 impl<T: Tcp> TcpReader<T> {
     pub(super) fn new(socket: Rc<T>) -> Self {
-        Self {
+        Self(Rc::new(Receiving {
             socket,
-            open: Rc::new(Open(Cell::new(true))),
-        }
+            open: Cell::new(true),
+        }))
     }
 
     /// As [`Services::read`](crate::services::Services::read).
     pub fn read(&self, most: u64) -> Result<Vec<u8>, StreamError> {
-        if !self.open.0.get() {
+        if !self.0.open.get() {
             return Err(StreamError::Closed);
         }
         if most == 0 {
@@ -68,7 +52,7 @@ impl<T: Tcp> TcpReader<T> {
         }
         let size = usize::try_from(most).map_or(MAX_TRANSFER, |most| most.min(MAX_TRANSFER));
         let mut buffer = alloc::vec![0; size];
-        match self.socket.receive(&mut buffer) {
+        match self.0.socket.receive(&mut buffer) {
             Ok(0) => {
                 self.shutdown();
                 Err(StreamError::Closed)
@@ -91,13 +75,40 @@ impl<T: Tcp> TcpReader<T> {
 
     /// What tells that there is something to read, or nothing more ever.
     pub fn ready(&self) -> Pollable<T::Wait> {
-        Pollable::Event(self.socket.event(Rc::clone(&self.open) as Rc<dyn Source>))
+        let source = Rc::clone(&self.0) as Rc<dyn Source>;
+        Pollable::Event(self.0.socket.event(source))
     }
 
     pub(super) fn shutdown(&self) {
-        if self.open.0.replace(false) {
+        self.0.shutdown();
+    }
+}
+
+impl<T: Tcp> Receiving<T> {
+    fn shutdown(&self) {
+        if self.open.replace(false) {
             self.socket.shutdown_receive();
         }
+    }
+}
+
+impl<T: Tcp> Source for Receiving<T> {
+    fn missing(&self) -> Missing {
+        if self.open.get() {
+            Missing::Readable
+        } else {
+            Missing::Nothing
+        }
+    }
+
+    fn arrived(&self) -> bool {
+        true
+    }
+}
+
+impl<T: Tcp> Drop for Receiving<T> {
+    fn drop(&mut self) {
+        self.shutdown();
     }
 }
 
@@ -334,6 +345,17 @@ impl<T: Tcp> Source for Shared<T> {
             Missing::Nothing
         } else {
             Missing::Writable
+        }
+    }
+}
+
+/// The peer reads to the end of what was sent, even when the guest leaves bytes of the peer unread: a mere close would be a
+/// reset then.
+impl<T: Tcp> Drop for Shared<T> {
+    fn drop(&mut self) {
+        match self.state.get_mut() {
+            Writing::Idle { socket, .. } | Writing::Busy { socket, .. } => socket.shutdown_send(),
+            Writing::Closed(_) => {}
         }
     }
 }
