@@ -7,7 +7,7 @@
 use super::{linked, plain};
 
 /// Helpers by name; each may use those after it. A body that defines one by itself keeps its own.
-const HELPERS: [(&str, &str); 5] = [
+const HELPERS: [(&str, &str); 6] = [
     // Prints bytes to stdout.
     (
         "print",
@@ -32,6 +32,18 @@ const HELPERS: [(&str, &str); 5] = [
         "check",
         "(func $check (param $step i32) (param $ok i32)
            (if (i32.eqz (local.get $ok)) (then (call $exit.exit-with-code (local.get $step)) unreachable)))",
+    ),
+    // The indices in the list whose pointer and length are at 16, as bits: their order is the host's.
+    (
+        "told",
+        "(func $told (result i32) (local $at i32) (local $n i32) (local $bits i32)
+           (local.set $at (i32.load (i32.const 16)))
+           (loop $more
+             (local.set $bits (i32.or (local.get $bits) (i32.shl (i32.const 1) (i32.load (local.get $at)))))
+             (local.set $at (i32.add (local.get $at) (i32.const 4)))
+             (local.set $n (i32.add (local.get $n) (i32.const 1)))
+             (br_if $more (i32.lt_u (local.get $n) (i32.load (i32.const 20)))))
+           (local.get $bits))",
     ),
     ("memory", "(memory $memory 1)"),
     // An allocator that only ever takes, from 4 KiB up.

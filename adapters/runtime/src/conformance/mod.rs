@@ -210,7 +210,16 @@ fn one(runtime: &dyn WasmRuntime, index: usize, case: &Run) -> Result<(), String
     if (case.expect)(&outcome) {
         Ok(())
     } else {
-        Err(format!("{outcome:?}"))
+        // What an app printed is compared with a file: here is the other side of the comparison.
+        let kept = match case.program {
+            Program::App(package) => {
+                let path = std::env::temp_dir().join(format!("{}-{package}.txt", runtime.name()));
+                let _ = std::fs::write(&path, &outcome.stdout);
+                format!("stdout is in {}; ", path.display())
+            }
+            Program::Text(..) => String::new(),
+        };
+        Err(format!("{kept}{outcome:?}"))
     }
 }
 

@@ -60,6 +60,7 @@ fn open(root: &Descriptor) {
         root.open_at(STAY, "a", OpenFlags::TRUNCATE, READ),
     );
     cat(root, "a");
+    create(root, "a", b"0123456789");
     does(
         "open for neither",
         root.open_at(STAY, "a", OpenFlags::empty(), DescriptorFlags::empty()),

@@ -109,7 +109,7 @@ fn rename(root: &Descriptor) {
     );
     does("rename to itself", root.rename_at("two", root, "two"));
     let folder = root
-        .open_at(STAY, "d", OpenFlags::DIRECTORY, BOTH)
+        .open_at(STAY, "d", OpenFlags::DIRECTORY, READ)
         .expect("it is there");
     does(
         "rename from folder to folder",
@@ -131,6 +131,7 @@ fn rename(root: &Descriptor) {
 
 fn links(root: &Descriptor) {
     create(root, "target", b"linked");
+    create(root, "d/file", b"in d again");
     does("hard link", root.link_at(STAY, "target", root, "hard"));
     cat(root, "hard");
     stat("stat of hard", root.stat_at(STAY, "hard"));
