@@ -18,7 +18,7 @@ const RUN: &str = "wasi:cli/run";
 /// `wasi:io/streams` and the function's or resource's name, and what it is.
 type Names = BTreeMap<(String, String), Signature>;
 
-fn core_type(wit: &WasmType) -> CoreType {
+fn core_type(wit: WasmType) -> CoreType {
     match wit {
         WasmType::I32 | WasmType::Pointer | WasmType::Length => CoreType::I32,
         WasmType::I64 | WasmType::PointerOrI64 => CoreType::I64,
@@ -39,7 +39,7 @@ fn written() -> (Names, Names) {
         resolve.push_str(&path, &text).unwrap();
     }
     let (mut functions, mut resources) = (Names::new(), Names::new());
-    for (id, interface) in resolve.interfaces.iter() {
+    for (id, interface) in &resolve.interfaces {
         let versioned = resolve.id_of(id).unwrap();
         let name = versioned.split('@').next().unwrap().to_owned();
         if name == RUN {
@@ -49,8 +49,8 @@ fn written() -> (Names, Names) {
             assert!(!matches!(function.kind, FunctionKind::AsyncFreestanding));
             let wit = resolve.wasm_signature(AbiVariant::GuestImport, function);
             let signature = Signature {
-                params: wit.params.iter().map(core_type).collect(),
-                result: wit.results.first().map(core_type),
+                params: wit.params.iter().copied().map(core_type).collect(),
+                result: wit.results.first().copied().map(core_type),
             };
             functions.insert((name.clone(), function_name.clone()), signature);
         }
