@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
-use vyoma_capabilities::profile::Engine;
+use vyoma_capabilities::profile::{Engine, OptimizationLevel};
 use vyoma_services::artefact;
 
 use crate::apps::App;
@@ -47,6 +47,17 @@ pub(crate) fn device(context: &Context, target: &Target, probe: bool) -> anyhow:
     ));
     std::fs::create_dir_all(&context.out)?;
     // Not over the old file: a program that still runs can't be written to.
+    let _ = std::fs::remove_file(&kept);
+    std::fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
+    Ok(kept)
+}
+
+/// A `vyomad` with every engine, for this machine: no device has one.
+pub(crate) fn all_engines(context: &Context) -> anyhow::Result<PathBuf> {
+    let features = ["--features", "wamr,wasm3"];
+    let built = build(context, "vyomad", Arch::X86_64, "release", &features, &[])?;
+    let kept = context.out.join("vyomad-all-engines");
+    std::fs::create_dir_all(&context.out)?;
     let _ = std::fs::remove_file(&kept);
     std::fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
     Ok(kept)
@@ -155,7 +166,10 @@ pub(crate) fn compile(
         say(format_args!("compiling {} for {}", app.name, target.id()));
         let component = app.dir.join(&app.wasm);
         let made = match target.engine {
-            Engine::Wamr => ahead_of_time(target, program, &component, fresh.path()),
+            Engine::Wamr => {
+                let level = target.optimization_level;
+                ahead_of_time(program, target.arch, level, &component, fresh.path())
+            }
             Engine::Wasmtime | Engine::Wasm3 => {
                 by_vyomad(target, program, &component, fresh.path())
             }
@@ -192,9 +206,11 @@ fn by_vyomad(target: &Target, vyomad: &Path, component: &Path, store: &Path) -> 
     capture(&mut command).map(drop)
 }
 
-fn ahead_of_time(
-    target: &Target,
+/// Lets `aotc` make machine code of `component` into `store`, under its key.
+pub(crate) fn ahead_of_time(
     aotc: &Path,
+    arch: Arch,
+    level: OptimizationLevel,
     component: &Path,
     store: &Path,
 ) -> anyhow::Result<()> {
@@ -202,11 +218,11 @@ fn ahead_of_time(
     let mut command = Command::new(aotc);
     command.args([
         "--target",
-        target.arch.name(),
+        arch.name(),
         "--cpu",
-        target.arch.cpu_level(),
+        arch.cpu_level(),
         "--level",
-        target.optimization_level.name(),
+        level.name(),
         "--out",
     ]);
     capture(command.arg(&made).arg(component))?;

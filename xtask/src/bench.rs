@@ -15,6 +15,7 @@ use vyoma_capabilities::lifecycle::Phase;
 use crate::apps::{self, App};
 use crate::artefacts;
 use crate::boot::{self, MachineOptions, Plan, Report};
+use crate::budget;
 use crate::context::{Context, call, capture, say, write_atomically};
 use crate::control::Control;
 use crate::data::Disk;
@@ -52,6 +53,7 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     let mut figures = hosted(context, options.starts)?;
     figures.extend(boots(context, options.boots)?);
     figures.push(full_house(context)?);
+    figures.extend(budget::all(context)?);
     let text = page(context, &figures)?;
     println!("{}", table(&figures));
     if !options.dry_run {

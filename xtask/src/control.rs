@@ -1,6 +1,7 @@
 //! The least of a control client: asks a hosted daemon for what figures need. Operators have `vyomactl`.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +15,12 @@ use vyoma_capabilities::control::{
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection to a daemon.
-pub(crate) struct Control(UnixStream);
+pub(crate) struct Control(Box<dyn Stream>);
+
+/// What a connection may run over: the socket itself, or TCP to the bridge that a test's image has.
+trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
 
 impl Control {
     /// Connects and greets.
@@ -22,6 +28,16 @@ impl Control {
         let stream = UnixStream::connect(socket)
             .with_context(|| format!("cannot reach {}", socket.display()))?;
         stream.set_read_timeout(Some(TIMEOUT))?;
+        Self::begin(Box::new(stream))
+    }
+
+    /// Greets over a connection that leads to a control socket.
+    pub(crate) fn greet(stream: TcpStream) -> anyhow::Result<Self> {
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        Self::begin(Box::new(stream))
+    }
+
+    fn begin(stream: Box<dyn Stream>) -> anyhow::Result<Self> {
         let mut control = Self(stream);
         match control.ask(&Request::Hello { protocol: PROTOCOL })? {
             Response::Hello { .. } => Ok(control),

@@ -12,6 +12,7 @@ mod archive;
 mod artefacts;
 mod bench;
 mod boot;
+mod budget;
 mod context;
 mod control;
 mod data;
@@ -20,6 +21,7 @@ mod figures;
 mod hosted;
 mod image;
 mod kernel;
+mod matrix;
 mod new;
 mod platforms;
 mod qemu;
@@ -64,6 +66,8 @@ enum Command {
     Hosted(hosted::Options),
     /// Builds vyoma-aotc, which makes machine code of components for iot-edge and robotics-rt, and prints its path.
     Aotc,
+    /// Runs components on every platform and every engine, and compares: one SHA-256, one output, one exit code each.
+    Matrix(matrix::Options),
     /// Makes an app from a template.
     New {
         /// Its name: a-z, 0-9 and -.
@@ -73,6 +77,8 @@ enum Command {
     Test(test::Options),
     /// Measures what docs/benchmarks.md says, and writes it.
     Bench(bench::Options),
+    /// Measures what iot-edge and robotics-rt take of memory and space, and fails over budget.
+    Budget(budget::Options),
     /// Removes what was built in this checkout; downloads and kernels in the cache stay.
     Clean,
 }
@@ -128,6 +134,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::RunGui(options) => run::command(&context, &options, run::Console::Window),
         Command::Boot(options) => boot::command(&context, &options),
         Command::Hosted(options) => hosted::command(&context, &options),
+        Command::Matrix(options) => matrix::command(&context, &options),
         Command::New { name } => {
             new::command(&context, &name)?;
             Ok(ExitCode::SUCCESS)
@@ -139,6 +146,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             println!("{}", artefacts::aotc(&context)?.display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Budget(options) => budget::command(&context, &options),
         Command::Clean => {
             for dir in [
                 context.out.clone(),

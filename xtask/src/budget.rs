@@ -1,0 +1,407 @@
+//! `cargo xtask budget`: what the small platforms may take, measured in their booted images: memory with a full house of
+//! apps, the size of the image, the smallest machine. Fails over budget. Called by tests and, for its page, by `bench`.
+//!
+//! Memory is the proportional set size (PSS) of vyomad and every app process, as the kernel counts it in
+//! /proc/PID/smaps_rollup: a page that n processes share counts 1/n for each, so the sum is what all of them hold together.
+//! The device's own daemon reads it and says it over the control socket (`ps`, `info`). The images are those that ship;
+//! beside them stands the tests' bridge (tests/src/bin/bridge.rs), which hands the socket out and is not counted.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use regex_lite::Regex;
+use serde::Serialize;
+use vyoma_capabilities::control::{AppStatus, DeviceInfo, Request, Response};
+
+use crate::apps::{self, App};
+use crate::boot::{self, MachineOptions, Plan};
+use crate::context::{Context, call, say, write_atomically};
+use crate::control::Control;
+use crate::figures::{Figure, Goal, table};
+use crate::image::{self, Image, WhichApps};
+use crate::platforms::{self, Arch, Target};
+use crate::qemu::Forward;
+use crate::setup::{self, Need};
+
+/// What a platform may take.
+struct Budget {
+    platform: &'static str,
+    /// Apps that run at once: `max_apps` of the profile.
+    apps: usize,
+    /// Of all Vyoma processes together: `ram_mb` of the profile.
+    memory_mb: f64,
+    /// Kernel and initramfs as they ship, without apps.
+    image_mb: f64,
+}
+
+const BUDGETS: [Budget; 2] = [
+    Budget {
+        platform: "iot-edge",
+        apps: 10,
+        memory_mb: 4.0,
+        image_mb: 8.0,
+    },
+    Budget {
+        platform: "robotics-rt",
+        apps: 15,
+        memory_mb: 8.0,
+        image_mb: 8.0,
+    },
+];
+
+/// The app that fills the house: it waits for lines and for time, as the platforms' apps do.
+const APP: &str = "counter";
+/// Counts by which every app has long settled.
+const SETTLED: u32 = 5;
+/// An emulated device takes seconds for it; a loaded host makes a very slow one.
+const TIMEOUT: Duration = Duration::from_mins(4);
+/// The machine of iot-edge has at most so much memory...
+const SMALLEST_MB: f64 = 32.0;
+/// ... and these are tried, from there down.
+const SIZES: [u64; 7] = [32, 28, 26, 24, 22, 20, 18];
+/// Where the bridge listens; it knows the number as well.
+const BRIDGE_PORT: u16 = 7;
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// `cargo xtask budget`
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Write the figures to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// One platform's, for programs.
+#[derive(Debug, Serialize)]
+struct Measured {
+    platform: &'static str,
+    apps: usize,
+    /// PSS in KiB: of all, of the daemon, of each app.
+    pss_kb: u64,
+    daemon_pss_kb: u64,
+    app_pss_kb: Vec<u64>,
+    /// Of the machine, in KiB.
+    memory_total_kb: u64,
+    memory_available_kb: u64,
+    kernel_bytes: u64,
+    initramfs_bytes: u64,
+    /// Smallest machine that runs all of them, in MB; only of iot-edge.
+    smallest_mb: Option<u64>,
+}
+
+/// Measures, prints, and fails when something is over its budget.
+pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
+    setup::ensure(context, Need::Boot)?;
+    let measured = measure(context)?;
+    let figures = figures(&measured);
+    println!("{}", table(&figures));
+    if let Some(path) = &options.json {
+        write_atomically(
+            &std::path::absolute(path)?,
+            serde_json::to_string_pretty(&measured)?.as_bytes(),
+        )?;
+    }
+    let over: Vec<&str> = figures
+        .iter()
+        .filter(|figure| figure.met() == Some(false))
+        .map(|figure| figure.what.as_str())
+        .collect();
+    if over.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    for what in over {
+        say(format_args!("over budget: {what}"));
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// The same for the page of all figures.
+pub(crate) fn all(context: &Context) -> anyhow::Result<Vec<Figure>> {
+    Ok(figures(&measure(context)?))
+}
+
+fn measure(context: &Context) -> anyhow::Result<Vec<Measured>> {
+    let counter = apps::ready(context, &context.root.join("apps").join(APP))?;
+    BUDGETS
+        .iter()
+        .map(|budget| platform(context, budget, &counter))
+        .collect()
+}
+
+fn figures(measured: &[Measured]) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for (budget, found) in BUDGETS.iter().zip(measured) {
+        let platform = budget.platform;
+        let one = |what: String, unit, value, goal| Figure {
+            what,
+            unit,
+            samples: vec![value],
+            baseline: None,
+            goal,
+        };
+        figures.push(one(
+            format!(
+                "memory (PSS) of all Vyoma processes, {platform} with {} resident apps (daemon {} KB, apps {} to {} KB)",
+                budget.apps,
+                found.daemon_pss_kb,
+                found.app_pss_kb.iter().min().unwrap_or(&0),
+                found.app_pss_kb.iter().max().unwrap_or(&0),
+            ),
+            "MB",
+            found.pss_kb as f64 / 1024.0,
+            Goal::AtMost(budget.memory_mb),
+        ));
+        figures.push(one(
+            format!(
+                "image of {platform} without apps (kernel {:.1} MB and initramfs {:.1} MB, compressed)",
+                found.kernel_bytes as f64 / MIB,
+                found.initramfs_bytes as f64 / MIB,
+            ),
+            "MB",
+            (found.kernel_bytes + found.initramfs_bytes) as f64 / MIB,
+            Goal::AtMost(budget.image_mb),
+        ));
+        if let Some(mb) = found.smallest_mb {
+            figures.push(one(
+                format!(
+                    "smallest machine (QEMU -m) on which {platform} runs {} apps",
+                    budget.apps
+                ),
+                "MB",
+                mb as f64,
+                Goal::AtMost(SMALLEST_MB),
+            ));
+        }
+    }
+    figures
+}
+
+fn platform(context: &Context, budget: &Budget, counter: &App) -> anyhow::Result<Measured> {
+    let target = platforms::select(context, Some(budget.platform), None)?;
+    let bare = image::build(context, &target, &WhichApps::only(Vec::new()))?;
+    let size = |path: &Path| -> anyhow::Result<u64> { Ok(std::fs::metadata(path)?.len()) };
+    let (kernel_bytes, initramfs_bytes) = (size(&bare.kernel.image)?, size(&bare.initramfs)?);
+
+    let folder = tempfile::tempdir()?;
+    let dirs = (1..=budget.apps)
+        .map(|number| copy(counter, folder.path(), number))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let house = WhichApps::only(dirs);
+    let mut bridged = house.clone();
+    let bridge = folder.path().join("bridge");
+    build_bridge(context, target.arch, &bridge)?;
+    bridged.add.push(("bridge".to_owned(), bridge));
+    let image = image::build(context, &target, &bridged)?;
+    say(format_args!(
+        "measuring {} with {} apps",
+        budget.platform, budget.apps
+    ));
+    let (apps, info) = ask(&target, &image, budget.apps)?;
+    ensure!(
+        apps.len() == budget.apps,
+        "{}: found {} apps; expected {}",
+        budget.platform,
+        apps.len(),
+        budget.apps
+    );
+    let app_pss_kb = apps
+        .iter()
+        .map(|app| {
+            app.pss_kb
+                .with_context(|| format!("{} has no memory figure: it does not run", app.name))
+        })
+        .collect::<anyhow::Result<Vec<u64>>>()?;
+    let daemon_pss_kb = info
+        .daemon_pss_kb
+        .context("the daemon has no memory figure")?;
+    let smallest_mb = if budget.platform == "iot-edge" {
+        smallest(
+            &target,
+            &image::build(context, &target, &house)?,
+            budget.apps,
+        )?
+    } else {
+        None
+    };
+    Ok(Measured {
+        platform: budget.platform,
+        apps: budget.apps,
+        pss_kb: daemon_pss_kb + app_pss_kb.iter().sum::<u64>(),
+        daemon_pss_kb,
+        app_pss_kb,
+        memory_total_kb: info.memory_total_kb,
+        memory_available_kb: info.memory_available_kb,
+        kernel_bytes,
+        initramfs_bytes,
+        smallest_mb,
+    })
+}
+
+/// Boots the usual machine, and once every app has settled asks the daemon what they hold.
+fn ask(
+    target: &Target,
+    image: &Image,
+    apps: usize,
+) -> anyhow::Result<(Vec<AppStatus>, DeviceInfo)> {
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let options = MachineOptions {
+        append: vec!["rdinit=/bridge".to_owned()],
+        forward: vec![Forward {
+            host: port,
+            guest: BRIDGE_PORT,
+        }],
+        ..MachineOptions::default()
+    };
+    let answer = RefCell::new(None);
+    let plan = Plan {
+        until: &settled(apps)?,
+        timeout: TIMEOUT,
+        keep_running: true,
+        screenshot: None,
+        echo: false,
+    };
+    let report = boot::boot(target, image, &options, &plan, &|_| {
+        *answer.borrow_mut() = Some(question(port)?);
+        Ok(())
+    })?;
+    answer.into_inner().with_context(|| {
+        let mut tail = String::new();
+        let skip = report.lines.len().saturating_sub(20);
+        for line in &report.lines[skip..] {
+            let _ = write!(tail, "\n{}", line.text);
+        }
+        format!(
+            "{}: not all of {apps} apps ran within {} s; the console's end:{tail}",
+            target.id(),
+            TIMEOUT.as_secs()
+        )
+    })
+}
+
+fn question(port: u16) -> anyhow::Result<(Vec<AppStatus>, DeviceInfo)> {
+    use std::io::Write as _;
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(b"control\n")?;
+    let mut control = Control::greet(stream)?;
+    let Response::Apps(apps) = control.ask(&Request::Ps)? else {
+        bail!("the daemon answered something else to ps");
+    };
+    let Response::Info(info) = control.ask(&Request::Info)? else {
+        bail!("the daemon answered something else to info");
+    };
+    control.send(&Request::Shutdown)?;
+    Ok((apps, info))
+}
+
+/// The smallest machine on which all apps settle; `None` when not even the largest will do.
+fn smallest(target: &Target, image: &Image, apps: usize) -> anyhow::Result<Option<u64>> {
+    let until = settled(apps)?;
+    let mut smallest = None;
+    for mb in SIZES {
+        let options = MachineOptions {
+            memory: Some(mb),
+            ..MachineOptions::default()
+        };
+        let plan = Plan {
+            until: &until,
+            timeout: TIMEOUT / 3,
+            keep_running: false,
+            screenshot: None,
+            echo: false,
+        };
+        let report = boot::boot(target, image, &options, &plan, &|_| Ok(()))?;
+        say(format_args!(
+            "{} with {mb} MB: {}",
+            target.id(),
+            if report.ok { "all apps run" } else { "no" }
+        ));
+        if !report.ok {
+            break;
+        }
+        smallest = Some(mb);
+    }
+    Ok(smallest)
+}
+
+fn settled(apps: usize) -> anyhow::Result<Vec<Regex>> {
+    let line = |number| {
+        Ok(Regex::new(&format!(
+            r"^\[{APP}-{number}\].* count {SETTLED}$"
+        ))?)
+    };
+    (1..=apps).map(line).collect()
+}
+
+fn copy(app: &App, folder: &Path, number: usize) -> anyhow::Result<PathBuf> {
+    let name = format!("{APP}-{number}");
+    let dir = folder.join(&name);
+    let manifest = std::fs::read_to_string(app.dir.join("vyoma.toml"))?;
+    let manifest = manifest.replace(&format!("name = \"{APP}\""), &format!("name = \"{name}\""));
+    write_atomically(&dir.join("vyoma.toml"), manifest.as_bytes())?;
+    write_atomically(
+        &dir.join(&app.wasm),
+        &std::fs::read(app.dir.join(&app.wasm))?,
+    )?;
+    Ok(dir)
+}
+
+/// The bridge needs nothing but std, so rustc alone is enough.
+fn build_bridge(context: &Context, arch: Arch, program: &Path) -> anyhow::Result<()> {
+    let mut rustc = Command::new("rustc");
+    rustc.current_dir(&context.root).args([
+        "--edition",
+        "2024",
+        "-O",
+        "-C",
+        "panic=abort",
+        "-C",
+        "strip=symbols",
+        "--target",
+        arch.rust_target(),
+    ]);
+    if arch.name() != std::env::consts::ARCH {
+        rustc.args(["-C", "linker=rust-lld"]);
+    }
+    call(rustc.arg("tests/src/bin/bridge.rs").arg("-o").arg(program))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vyoma_capabilities::profile::{builtin, parse};
+
+    #[test]
+    fn budgets_are_the_profiles_numbers() {
+        for budget in BUDGETS {
+            let text = builtin(budget.platform).unwrap();
+            let profile = parse(budget.platform, text).unwrap();
+            assert_eq!(profile.max_apps as usize, budget.apps);
+            assert!((profile.ram_kb as f64 / 1024.0 - budget.memory_mb).abs() < f64::EPSILON);
+        }
+    }
+
+    #[test]
+    fn what_is_over_its_budget_is_missed() {
+        let measured = BUDGETS.map(|budget| Measured {
+            platform: budget.platform,
+            apps: budget.apps,
+            pss_kb: 4097,
+            daemon_pss_kb: 1000,
+            app_pss_kb: vec![300],
+            memory_total_kb: 0,
+            memory_available_kb: 0,
+            kernel_bytes: 4 << 20,
+            initramfs_bytes: 1 << 20,
+            smallest_mb: (budget.platform == "iot-edge").then_some(32),
+        });
+        let met: Vec<_> = figures(&measured).iter().map(Figure::met).collect();
+        let yes = Some(true);
+        assert_eq!(met, [Some(false), yes, yes, yes, yes]);
+    }
+}

@@ -1,0 +1,308 @@
+//! The places where the matrix runs its apps: a booted image of each platform, and each engine hosted on this machine. Both
+//! are asked by the control protocol, so what is reported is what the device itself says.
+//!
+//! An image has no way in from outside yet, so the matrix boots it with the tests' bridge beside vyomad
+//! (`tests/src/bin/bridge.rs` says what that changes: nothing of vyomad).
+
+use std::io::{self, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use vyoma_capabilities::control::{AppStatus, DeviceInfo, LogLine, Request, Response};
+
+use super::job::Job;
+use crate::context::{Context, call, write_atomically};
+use crate::control::Control;
+use crate::platforms::Arch;
+
+/// For what has to be built first, and for an emulated machine on a busy host.
+const PATIENCE: Duration = Duration::from_mins(15);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(200);
+/// Where the bridge listens.
+const BRIDGE_PORT: u16 = 7;
+
+/// A device that runs, until this is dropped.
+pub(crate) struct Device {
+    child: Child,
+    socket: PathBuf,
+    log: PathBuf,
+    /// Folders of the device; the socket is in it.
+    _dir: tempfile::TempDir,
+}
+
+/// What a device said of one app.
+pub(crate) struct Seen {
+    pub(crate) status: AppStatus,
+    pub(crate) log: Vec<LogLine>,
+    /// From the app's start to its end or its last line that counts, by the device's clock.
+    pub(crate) seconds: f64,
+    /// Everything came that was waited for.
+    pub(crate) done: bool,
+}
+
+impl Device {
+    /// Boots an image of `platform` that holds the apps of `jobs`.
+    pub(crate) fn boot(
+        context: &Context,
+        platform: &str,
+        arch: Arch,
+        jobs: &[Job],
+    ) -> anyhow::Result<Self> {
+        let dir = folder()?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let bridge = format!("/bridge={}", bridge(context, arch)?.display());
+        let mut xtask = Command::new(std::env::current_exe()?);
+        xtask.args(["boot", "--platform", platform, "--arch", arch.name()]);
+        xtask.args(["--add", &bridge, "--append", "rdinit=/bridge"]);
+        xtask.args(["--forward", &format!("{port}:{BRIDGE_PORT}")]);
+        xtask.args(["--timeout", &PATIENCE.as_secs().to_string()]);
+        for job in jobs {
+            xtask.arg("--app").arg(&job.dir);
+        }
+        let device = Self::start(dir, xtask)?;
+        let listener = UnixListener::bind(&device.socket)?;
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                std::thread::spawn(move || forward(&client, port));
+            }
+        });
+        Ok(device)
+    }
+
+    /// Starts `vyomad` on this machine, with the engine of `profile` and the machine code in `store`.
+    pub(crate) fn hosted(
+        vyomad: &Path,
+        profile: &Path,
+        store: Option<&Path>,
+        jobs: &[Job],
+    ) -> anyhow::Result<Self> {
+        let dir = folder()?;
+        let apps = dir.path().join("apps");
+        for job in jobs {
+            for file in std::fs::read_dir(&job.dir)?.flatten() {
+                let to = apps.join(&job.name).join(file.file_name());
+                write_atomically(&to, &std::fs::read(file.path())?)?;
+            }
+        }
+        let state = dir.path().join("state");
+        let mut daemon = Command::new(vyomad);
+        daemon.arg("--hosted").arg("--profile").arg(profile);
+        daemon.arg("--apps").arg(&apps).arg("--state").arg(&state);
+        if let Some(store) = store {
+            daemon.arg("--store").arg(store);
+        }
+        let mut device = Self::start(dir, daemon)?;
+        device.socket = state.join("control.sock");
+        Ok(device)
+    }
+
+    fn start(dir: tempfile::TempDir, mut command: Command) -> anyhow::Result<Self> {
+        let log = dir.path().join("log");
+        let output = std::fs::File::create(&log)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        Ok(Self {
+            child,
+            socket: dir.path().join("control.sock"),
+            log,
+            _dir: dir,
+        })
+    }
+
+    /// Waits until the device answers, and gives what it says of itself.
+    pub(crate) fn info(&mut self) -> anyhow::Result<DeviceInfo> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Control::connect(&self.socket).and_then(|mut control| control.ask(&Request::Info))
+            {
+                Ok(Response::Info(info)) => return Ok(info),
+                Ok(other) => bail!("the device answered {other:?} to info"),
+                Err(error) => {
+                    ensure!(
+                        Instant::now() < deadline,
+                        "no answer: {error:#}; {}",
+                        self.last_words()
+                    );
+                    if let Some(status) = self.child.try_wait()? {
+                        bail!(
+                            "ended with {status} before it answered: {}",
+                            self.last_words()
+                        );
+                    }
+                    std::thread::sleep(LOOK);
+                }
+            }
+        }
+    }
+
+    /// Gives an app its standard input.
+    pub(crate) fn feed(&self, job: &Job, bytes: &[u8]) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut control = Control::connect(&self.socket)?;
+            let request = Request::Send {
+                app: job.name.clone(),
+                text: String::from_utf8_lossy(bytes).into_owned(),
+                end: true,
+            };
+            match control.ask(&request) {
+                // It may be starting still; one that ended without reading needs nothing any more.
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => {
+                    let apps = control.ask(&Request::Ps)?;
+                    let Response::Apps(apps) = apps else {
+                        bail!("the device answered {apps:?} to ps");
+                    };
+                    if apps
+                        .iter()
+                        .any(|app| app.name == job.name && app.last_ending.is_some())
+                    {
+                        return Ok(());
+                    }
+                    std::thread::sleep(LOOK);
+                }
+                Ok(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for `job` to be done, at most until `deadline`.
+    pub(crate) fn wait(&self, job: &Job, deadline: Instant) -> anyhow::Result<Seen> {
+        loop {
+            let mut control = Control::connect(&self.socket)?;
+            let Response::Apps(apps) = control.ask(&Request::Ps)? else {
+                bail!("the device answered something else to ps");
+            };
+            let log = logs(&mut control, &job.name)?;
+            let status = apps
+                .into_iter()
+                .find(|status| status.name == job.name)
+                .with_context(|| format!("the device has no app {}", job.name))?;
+            // A log is read after the ending was seen, so that nothing is missing from it.
+            let done = job.is_done(status.last_ending.as_ref(), &log);
+            if done || Instant::now() > deadline {
+                let log = if done {
+                    logs(&mut control, &job.name)?
+                } else {
+                    log
+                };
+                let seconds = seconds(job, &log);
+                return Ok(Seen {
+                    status,
+                    log,
+                    seconds,
+                    done,
+                });
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn last_words(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let last: Vec<&str> = text.lines().rev().take(5).collect();
+        last.into_iter().rev().collect::<Vec<_>>().join(" | ")
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // A device powers off, a hosted daemon ends and takes its apps along; then, should it not listen, the hard way.
+        let asked =
+            Control::connect(&self.socket).and_then(|mut control| control.ask(&Request::Shutdown));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while asked.is_ok() && Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(LOOK);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A daemon that is root gives apps uids of their own; they must reach their folders.
+fn folder() -> anyhow::Result<tempfile::TempDir> {
+    let dir = tempfile::tempdir()?;
+    std::fs::set_permissions(
+        dir.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )?;
+    Ok(dir)
+}
+
+fn logs(control: &mut Control, app: &str) -> anyhow::Result<Vec<LogLine>> {
+    control.send(&Request::Logs {
+        app: Some(app.to_owned()),
+        follow: false,
+        since_ms: None,
+        previous: false,
+        tail: None,
+    })?;
+    let mut lines = Vec::new();
+    loop {
+        match control.next()? {
+            Response::LogLine(line) => lines.push(line),
+            Response::Done => return Ok(lines),
+            other => bail!("the device answered {other:?} to logs"),
+        }
+    }
+}
+
+/// Between the first and the last line that count; the daemon's own lines mark start and end.
+fn seconds(job: &Job, log: &[LogLine]) -> f64 {
+    let most = job.lines.unwrap_or(usize::MAX).max(1);
+    let times: Vec<u64> = log.iter().map(|line| line.time_ms).take(most).collect();
+    match (times.first(), times.last()) {
+        (Some(first), Some(last)) => last.saturating_sub(*first) as f64 / 1000.0,
+        _ => 0.0,
+    }
+}
+
+/// Builds the bridge as a static program: it needs nothing but std, so rustc alone is enough.
+fn bridge(context: &Context, arch: Arch) -> anyhow::Result<PathBuf> {
+    let source = context.root.join("tests/src/bin/bridge.rs");
+    let program = context.out.join(format!("bridge-{}", arch.name()));
+    std::fs::create_dir_all(&context.out)?;
+    let mut rustc = Command::new("rustc");
+    rustc.current_dir(&context.root);
+    rustc.args([
+        "--edition",
+        "2024",
+        "-O",
+        "-C",
+        "panic=abort",
+        "-C",
+        "strip=symbols",
+    ]);
+    rustc.args(["--target", arch.rust_target()]);
+    if arch == Arch::Aarch64 {
+        rustc.args(["-C", "linker=rust-lld"]);
+    }
+    call(rustc.arg(source).arg("-o").arg(&program))?;
+    Ok(program)
+}
+
+/// Hands a client of our socket on to the control socket of the device.
+fn forward(client: &UnixStream, port: u16) -> io::Result<()> {
+    let mut device = TcpStream::connect(("127.0.0.1", port))?;
+    device.write_all(b"control\n")?;
+    let (mut from, mut to) = (client.try_clone()?, device.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+    let (mut from, mut to) = (device, client.try_clone()?);
+    let _ = io::copy(&mut from, &mut to);
+    to.shutdown(Shutdown::Both)
+}
