@@ -3,10 +3,13 @@ XTASK := ./xtask/bootstrap.sh
 # make run PLATFORM=server-headless ARCH=x86_64
 ARGS = $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(ARCH),--arch $(ARCH))
 
-.PHONY: help setup build run run-gui test bench new clean
+.PHONY: help demo setup build run run-gui test bench new clean
 help:
-	@echo "make setup | build | run | run-gui (with PLATFORM=..., for server-headless also ARCH=...) | test | bench | new NAME=... | clean"
+	@echo "make demo | setup | build | run | run-gui (with PLATFORM=..., for server-headless also ARCH=...) | test | bench | new NAME=... | clean"
 
+# The claim of the project as a table: the same apps on every platform and every engine.
+demo:
+	@$(XTASK) matrix
 setup:
 	@$(XTASK) setup
 build:
