@@ -1,21 +1,15 @@
 //! The canonical ABI: every type at the ends of memory, with every wrong value, and with allocators that misbehave.
 
-#![allow(
-    clippy::unnecessary_wraps,
-    reason = "host functions have one shape, whether they can trap or not"
-)]
-
 mod common;
 
-use common::{Allocator, Memory, Run};
+use common::{Allocator, Memory};
 use proptest::prelude::*;
 use vyoma_component::abi::{Buffer, Bytes, Lift, Lifting, Lower, Lowering, Slots, Value};
 use vyoma_component::guest::Realloc;
 use vyoma_component::handles::{Borrow, Handles, Own};
-use vyoma_component::host::{Context, Interface, Platform};
 use vyoma_component::program::CoreType::{self, F32, F64, I32, I64};
 use vyoma_component::trap::Trap;
-use vyoma_component::{enumeration, flags, function, record, resource, variant};
+use vyoma_component::{enumeration, flags, record, variant};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Point {
@@ -440,118 +434,6 @@ fn a_result_without_an_allocator_is_a_trap() {
     };
     assert!(is_abi(&"text".to_owned().store(&mut cx, 0)));
     assert_eq!(Some(5_u64).store(&mut cx, 0), Ok(()));
-}
-
-/// Host functions that show what a call does.
-#[derive(Default)]
-struct Recorder {
-    seen: Vec<String>,
-}
-
-fn mixed(
-    cx: &mut Context<'_, Recorder>,
-    (a, b, c): (u8, Option<Shape>, Borrow<Thing>),
-) -> Result<Result<String, Colour>, Trap> {
-    cx.services.seen.push(format!("{a} {b:?} {}", c.0));
-    Ok(Ok("done".to_owned()))
-}
-
-fn scalar(cx: &mut Context<'_, Recorder>, (): ()) -> Result<i8, Trap> {
-    cx.services.seen.push("scalar".to_owned());
-    Ok(-1)
-}
-
-fn make(cx: &mut Context<'_, Recorder>, (): ()) -> Result<Own<Thing>, Trap> {
-    cx.handles.push(Thing)
-}
-
-fn take(cx: &mut Context<'_, Recorder>, (things,): (Vec<Own<Thing>>,)) -> Result<(), Trap> {
-    for thing in things {
-        cx.handles.remove::<Thing>(thing.0)?;
-    }
-    Ok(())
-}
-
-impl Platform for Recorder {
-    fn interfaces() -> &'static [&'static Interface<Self>] {
-        &[&Interface {
-            name: "test:abi/calls",
-            functions: &[
-                function!("mixed", mixed),
-                function!("scalar", scalar),
-                function!("make", make),
-                function!("take", take),
-            ],
-            resources: &[resource!("thing", Thing)],
-        }]
-    }
-}
-
-const CALLS: &str = "test:abi/calls";
-
-#[test]
-fn a_call_lifts_its_arguments_and_stores_a_large_result_where_the_guest_says() {
-    let mut run = Run::on(Recorder::default());
-    let thing = run.value(CALLS, "make", &[]).unwrap();
-    let flat = [I32, I32, I32, I32, I64, I32, I32, I32];
-    let signature = common::signature_of::<Recorder>(CALLS, "mixed");
-    assert_eq!(
-        (signature.params.as_slice(), signature.result),
-        (&flat[..], None)
-    );
-    run.memory.put(500, b"x");
-    run.call(CALLS, "mixed", &[3, 1, 2, 500, 1, 0, thing, 32])
-        .unwrap();
-    assert_eq!(run.services.seen, ["3 Some(Name(\"x\")) 1"]);
-    assert_eq!(run.memory.bytes[32], 0);
-    assert_eq!(run.memory.list(36), b"done");
-}
-
-#[test]
-fn a_place_for_the_result_outside_memory_or_not_aligned_is_a_trap_after_the_call() {
-    for place in [65536 - 8, 65536, u64::from(u32::MAX) - 3, 33, 34] {
-        let mut run = Run::on(Recorder::default());
-        let thing = run.value(CALLS, "make", &[]).unwrap();
-        let outcome = run.call(CALLS, "mixed", &[3, 0, 0, 0, 0, 0, thing, place]);
-        assert!(is_abi(&outcome), "{place}");
-        assert_eq!(run.services.seen.len(), 1);
-        assert_eq!(run.memory.calls, []);
-    }
-    let mut run = Run::on(Recorder::default());
-    let thing = run.value(CALLS, "make", &[]).unwrap();
-    run.call(CALLS, "mixed", &[3, 0, 0, 0, 0, 0, thing, 65536 - 12])
-        .unwrap();
-}
-
-#[test]
-fn a_wrong_argument_is_a_trap_before_the_call() {
-    let mut run = Run::on(Recorder::default());
-    let outcome = run.call(CALLS, "mixed", &[3, 0, 0, 0, 0, 0, 9, 32]);
-    assert_eq!(outcome, Err(Trap::UnknownHandle(9)));
-    assert_eq!(run.services.seen, Vec::<String>::new());
-}
-
-#[test]
-fn a_small_result_comes_in_the_first_slot() {
-    let mut run = Run::on(Recorder::default());
-    assert_eq!(run.value(CALLS, "scalar", &[]), Ok(0xffff_ffff));
-}
-
-#[test]
-fn an_owned_handle_that_was_given_away_is_gone_and_can_not_be_given_twice() {
-    let mut run = Run::on(Recorder::default());
-    let first = run.value(CALLS, "make", &[]).unwrap() as u32;
-    let second = run.value(CALLS, "make", &[]).unwrap() as u32;
-    run.memory.put_words(0, &[second, first, first]);
-    run.call(CALLS, "take", &[0, 1]).unwrap();
-    assert_eq!(
-        run.drop(CALLS, "thing", second),
-        Err(Trap::UnknownHandle(second))
-    );
-    assert_eq!(
-        run.call(CALLS, "take", &[4, 2]),
-        Err(Trap::UnknownHandle(first))
-    );
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
