@@ -21,7 +21,7 @@ fn reading_stops_at_the_end() {
 #[test]
 fn one_read_gives_at_most_64_kib() {
     let folder = Folder::new();
-    let file = folder.file("file", &[7; 70_000]);
+    let file = folder.file("file", &vec![7; 70_000]);
     assert_eq!(file.read_at(u64::MAX, 0).unwrap().len(), 65_536);
     assert_eq!(file.read_at(u64::MAX, 65_536).unwrap().len(), 4_464);
 }

@@ -83,7 +83,7 @@ fn reading_nothing_is_no_read() {
 #[test]
 fn a_reader_gives_at_most_64_kib_at_once() {
     let folder = Folder::new();
-    let mut stream = reader(&folder.file("file", &[7; 70_000]), 0);
+    let mut stream = reader(&folder.file("file", &vec![7; 70_000]), 0);
     assert_eq!(read(&mut stream, usize::MAX).unwrap().len(), 65_536);
     assert_eq!(read(&mut stream, usize::MAX).unwrap().len(), 4_464);
 }

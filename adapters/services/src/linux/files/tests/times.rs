@@ -65,7 +65,7 @@ fn times_are_set_by_path_of_the_link_or_of_its_target() {
 fn times_of_a_file_that_may_neither_be_read_nor_written() {
     let folder = Folder::new();
     folder.file("file", b"");
-    let closed = fs::Permissions::from_mode(0);
+    let closed = fs::Permissions::from_mode(0o0);
     fs::set_permissions(folder.path("file"), closed).unwrap();
     folder
         .root
