@@ -6,8 +6,8 @@
 /// What the guest's calls get at most: room for about 40,000, which is what Wasmtime's 1 MiB gives to small functions.
 pub(super) const NATIVE: usize = 4 << 20;
 
-/// What stays free below: host functions take up to 256 KiB (name look-up is the deepest), and the innermost function's nested loops,
-/// of which wasm3 admits 1000, take 64 KiB.
+/// What stays free below: up to 256 KiB for host functions (name look-up is the deepest), and as much for the nested loops
+/// of the innermost function, of which wasm3 is built to admit 4000.
 const RESERVE: usize = 512 << 10;
 
 /// What is too little for calls. The least that a guest of any size gets by with.
