@@ -15,8 +15,7 @@ use vyoma_runtime::{EngineError, RunConfig};
 
 use self::clocks::Monotonic;
 pub(crate) use self::files::io_error;
-#[allow(unused_imports, dead_code, reason = "files and sockets use them")]
-pub(crate) use self::poll::{Descriptor, Event, Interest, Wait, Watch};
+pub(crate) use self::poll::{Event, Interest, Wait, Watch};
 use crate::linux::stdio::{Discard, End, Standard};
 
 /// Where a guest's bytes come from: what is behind an `input-stream`.

@@ -4,7 +4,7 @@
 //! state while the guest holds the pollable. Nothing is registered anywhere, and nothing is remembered between two calls.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -55,19 +55,6 @@ impl Wait {
     /// A pollable of it.
     pub(crate) fn pollable(event: impl Event + 'static) -> Pollable<Self> {
         Pollable::Event(Self::new(event))
-    }
-}
-
-/// The plainest event: one descriptor, one interest.
-pub(crate) struct Descriptor {
-    /// Kept open while the pollable lives.
-    pub(crate) fd: Rc<OwnedFd>,
-    pub(crate) interest: Interest,
-}
-
-impl Event for Descriptor {
-    fn watch(&self) -> Watch<'_> {
-        Watch::Descriptor(self.fd.as_fd(), self.interest)
     }
 }
 

@@ -8,7 +8,7 @@ use vyoma_capabilities::resolve::Grants;
 use vyoma_component::services::{Pollable, Services, StreamError};
 use vyoma_runtime::{Activity, RunConfig};
 
-use super::poll::{Descriptor, Event, Interest, Wait, Watch};
+use super::poll::{Event, Interest, Wait, Watch};
 use super::stdio::Standard;
 use super::{Input, Linux, Output};
 
@@ -32,11 +32,17 @@ fn linux() -> Linux {
     .unwrap()
 }
 
+/// The plainest event: one descriptor, one interest.
+struct Descriptor(Rc<OwnedFd>, Interest);
+
+impl Event for Descriptor {
+    fn watch(&self) -> Watch<'_> {
+        Watch::Descriptor(self.0.as_fd(), self.1)
+    }
+}
+
 fn watch(fd: &Rc<OwnedFd>, interest: Interest) -> Pollable<Wait> {
-    Wait::pollable(Descriptor {
-        fd: Rc::clone(fd),
-        interest,
-    })
+    Wait::pollable(Descriptor(Rc::clone(fd), interest))
 }
 
 fn rc_pipe() -> (Rc<OwnedFd>, Rc<OwnedFd>) {
