@@ -11,9 +11,11 @@ use serde_json::Value;
 use vyoma_system_tests::{from_make_test, guest};
 
 /// Every image of this version: platform and architecture.
-const IMAGES: [(&str, &str); 4] = [
+const IMAGES: [(&str, &str); 6] = [
     ("desktop-full", "x86_64"),
     ("mobile", "aarch64"),
+    ("iot-edge", "aarch64"),
+    ("robotics-rt", "aarch64"),
     ("server-headless", "aarch64"),
     ("server-headless", "x86_64"),
 ];
@@ -46,6 +48,8 @@ struct Hello {
     output: Vec<String>,
     /// The hash that the device computed.
     sha256: String,
+    /// `compiled` or `ahead-of-time`
+    execution: String,
 }
 
 /// hello asks for the platform last, so what it prints on standard error ends its run.
@@ -92,13 +96,15 @@ fn boot(image: (&str, &str)) -> Hello {
             .1
             .split_once("sha256 ")
     });
+    let (sha256, execution) = started
+        .expect("the device names the hash")
+        .1
+        .split_once(", ")
+        .expect("and what runs");
     Hello {
         output,
-        sha256: started
-            .expect("the device names the hash")
-            .1
-            .trim()
-            .to_owned(),
+        sha256: sha256.to_owned(),
+        execution: execution.trim().to_owned(),
     }
 }
 
@@ -124,6 +130,9 @@ fn hello_is_the_same_bytes_and_says_the_same_on_every_image() {
     for (image, hello) in &devices {
         assert_eq!(&hello.output, first, "{image:?}");
         assert_eq!(hello.sha256, expected, "{image:?}");
+        let wamr = ["iot-edge", "robotics-rt"].contains(&image.0);
+        let execution = if wamr { "ahead-of-time" } else { "compiled" };
+        assert_eq!(hello.execution, execution, "{image:?}");
     }
 }
 

@@ -104,6 +104,8 @@ pub(crate) struct Image {
     pub(crate) contents: Vec<String>,
     /// Its apps.
     pub(crate) apps: Vec<App>,
+    /// The program that is PID 1.
+    pub(crate) init: PathBuf,
 }
 
 impl Image {
@@ -124,6 +126,7 @@ impl Image {
             "initramfs_unpacked_bytes": self.unpacked,
             "initramfs_contents": self.contents,
             "apps": apps,
+            "init": self.init,
         }))
     }
 }
@@ -179,10 +182,10 @@ pub(crate) fn build(
             mode: 0o666,
         },
     );
-    let apps = match &which.init {
+    let (apps, init) = match &which.init {
         Some(program) => {
             tree.add("init", file(program, true)?);
-            Vec::new()
+            (Vec::new(), program.clone())
         }
         None => fill(context, target, which, &mut tree)?,
     };
@@ -215,6 +218,7 @@ pub(crate) fn build(
         unpacked,
         contents,
         apps,
+        init,
     })
 }
 
@@ -224,7 +228,7 @@ fn fill(
     target: &Target,
     which: &WhichApps,
     tree: &mut Tree,
-) -> anyhow::Result<Vec<App>> {
+) -> anyhow::Result<(Vec<App>, PathBuf)> {
     let apps = if which.no_apps {
         Vec::new()
     } else if which.dirs.is_empty() {
@@ -247,7 +251,8 @@ fn fill(
     for dir in MOUNT_POINTS.iter().chain(&["apps", "store"]) {
         tree.dir(dir);
     }
-    tree.add("init", file(probe.as_ref().unwrap_or(&vyomad), true)?);
+    let init = probe.as_ref().unwrap_or(&vyomad);
+    tree.add("init", file(init, true)?);
     let profile = target.profile.clone().into_bytes();
     tree.add(
         "etc/vyoma/profile.toml",
@@ -278,7 +283,7 @@ fn fill(
             );
         }
     }
-    Ok(apps)
+    Ok((apps, init.clone()))
 }
 
 fn file(path: &Path, executable: bool) -> anyhow::Result<Node> {

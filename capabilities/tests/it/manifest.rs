@@ -1,7 +1,7 @@
 //! Manifests that load, and what they say then.
 
 use vyoma_capabilities::manifest::{
-    self, Adc, Direction, Gpio, I2c, Manifest, Pin, RestartPolicy, Spi, Uart,
+    self, Adc, Direction, Gpio, I2c, Manifest, Pin, Realtime, RestartPolicy, Spi, Uart,
 };
 
 fn load(text: &str) -> Manifest {
@@ -23,6 +23,7 @@ fn the_least_manifest_has_the_documented_defaults() {
     assert_eq!(manifest.capabilities, manifest::Declared::default());
     assert_eq!(manifest.resources, manifest::Resources::default());
     assert!(manifest.window.is_none() && manifest.menu_items.is_empty());
+    assert_eq!(manifest.realtime, None);
 }
 
 #[test]
@@ -125,6 +126,7 @@ fn the_full_form_loads_with_every_key() {
         ),
         (Some(1024), Some(50), Some(2048))
     );
+    assert_eq!(manifest.realtime, Some(Realtime { priority: 50 }));
     let window = manifest.window.as_ref().unwrap();
     assert_eq!(
         (window.x, window.y, window.w, window.h, window.z),

@@ -414,6 +414,18 @@ fn counts_and_sizes_are_bounded() {
 }
 
 #[test]
+fn real_time_needs_a_priority_that_the_kernel_leaves_to_apps() {
+    with(
+        "[realtime]\npriority = 99\n",
+        "6: realtime.priority: found 99; expected 1 to 98",
+    );
+    with(
+        "[realtime]\npriority = 0\n",
+        "6: realtime.priority: found 0; expected 1 to 98",
+    );
+}
+
+#[test]
 fn text_that_is_no_toml_is_one_line_too() {
     let toml = "expected valid TOML";
     with(

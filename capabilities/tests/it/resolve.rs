@@ -179,6 +179,27 @@ fn the_watchdog_is_the_manifests_else_the_profiles_and_zero_is_none() {
 }
 
 #[test]
+fn real_time_is_granted_on_the_platform_that_has_it_and_there_only() {
+    let text =
+        "[app]\nname = \"a\"\nversion = \"1\"\nwasm = \"a.wasm\"\n[realtime]\npriority = 98\n";
+    let manifest = manifest::parse("vyoma.toml", text).unwrap();
+    let granted: Vec<&str> = PLATFORMS
+        .into_iter()
+        .filter(|name| {
+            resolve(&manifest, &platform(name))
+                .grants
+                .realtime
+                .is_some()
+        })
+        .collect();
+    assert_eq!(granted, ["robotics-rt"]);
+    assert_eq!(
+        resolve(&app(""), &platform("robotics-rt")).grants.realtime,
+        None
+    );
+}
+
+#[test]
 fn resource_limits_are_the_manifests() {
     let text = "[app]\nname = \"a\"\nversion = \"1\"\nwasm = \"a.wasm\"\n\
                 [resources]\nmemory_kb = 128\ncpu_percent = 20\nstorage_kb = 64\n";

@@ -26,6 +26,12 @@ const DEFAULT_SHARE: u64 = 4;
 /// What the kernel and the daemon keep of the platform's memory: an eighth, but never more than 64 MiB.
 const RESERVE_SHARE: u64 = 8;
 const RESERVE_MOST_KB: u64 = 64 * 1024;
+/// What the kernel itself keeps for a process (stack, page tables, descriptors) and counts for its group. The platform's
+/// memory is what its processes may hold (PSS), so this comes on top: on a platform of 4 MB it is not to be left out.
+const KERNEL_PER_APP_KB: u64 = 256;
+/// An admission reads a component and makes its index, whatever the platform: a few times the largest that fits one of the
+/// small ones.
+const ADMIT_LEAST_KB: u64 = 8 * 1024;
 /// Processes and threads of one app: an engine's few. A guest can start none.
 const MOST_TASKS: u32 = 32;
 /// Period of `cpu.max`, in microseconds: the kernel's default.
@@ -88,14 +94,16 @@ impl Cgroups {
         write(&apps.join("cgroup.subtree_control"), &all)?;
         // Not the total: what the kernel and the unpacked image hold already can't be given to apps, and a limit that
         // counted it would be reached after the whole device has run dry.
-        let ram = meminfo("MemAvailable:").map_or(profile.ram_kb, |kb| kb.min(profile.ram_kb));
+        let most = profile.ram_kb + u64::from(profile.max_apps) * KERNEL_PER_APP_KB;
+        let ram = meminfo("MemAvailable:").map_or(most, |kb| kb.min(most));
         let reserve = (ram / RESERVE_SHARE).min(RESERVE_MOST_KB);
         write(
             &apps.join("memory.max"),
             &((ram - reserve) * 1024).to_string(),
         )?;
         // A compiler that eats memory ends itself, not the apps.
-        write(&admit.join("memory.max"), &(ram / 2 * 1024).to_string())
+        let admission = (ram / 2).max(ADMIT_LEAST_KB);
+        write(&admit.join("memory.max"), &(admission * 1024).to_string())
     }
 
     /// Makes the group of an app with its limits; returns its `cgroup.procs`, for the app to step into.

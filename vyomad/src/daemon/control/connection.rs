@@ -117,9 +117,7 @@ async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Cl
             Request::Remove { app, keep_data } => {
                 done(operate::remove(daemon, &app, keep_data).await)
             }
-            Request::Send { app, text, end } => {
-                done(operate::send_text(daemon, &app, &text, end))
-            }
+            Request::Send { app, text, end } => done(operate::send_text(daemon, &app, &text, end)),
             Request::Start { app } => done(operate::start(daemon, &app)),
             Request::Stop { app } => done(operate::stop(daemon, &app).await),
             Request::Restart { app } => done(operate::restart(daemon, &app)),
