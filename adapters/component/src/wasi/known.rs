@@ -1,6 +1,11 @@
 //! Every host function that exists, on a platform that does not: for programs that say whether a component can be
 //! linked without being able to run it (`vyomactl inspect`, admission). Nothing of it can ever be called.
 
+#![allow(
+    clippy::ignored_unit_patterns,
+    reason = "the arguments are somebody's types, and units only here, where nobody calls"
+)]
+
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
