@@ -46,6 +46,8 @@ const BOOT: &[&str] = &[
 ];
 /// For vyoma-aotc, which makes machine code for WAMR's platforms: LLVM's headers and its C++.
 const COMPILER: &[&str] = &["g++"];
+/// For wasm3 as a microcontroller's firmware has it: only the compiler, no C library.
+const FIRMWARE: &[&str] = &["gcc-arm-none-eabi"];
 const QEMU: &[&str] = &["qemu-system-x86", "qemu-system-arm"];
 
 /// Installs what is missing.
@@ -66,6 +68,9 @@ fn packages(need: Need) -> anyhow::Result<()> {
         wanted.extend(BOOT);
         wanted.extend(COMPILER);
         wanted.push(llvm());
+        if need == Need::Everything {
+            wanted.extend(FIRMWARE);
+        }
         qemu.extend(QEMU);
         if which("qemu-aarch64-static").is_none() && which("qemu-aarch64").is_none() {
             wanted.push(if release().is_ok_and(|release| release == 12) {
@@ -292,7 +297,11 @@ fn rust_targets(context: &Context) -> anyhow::Result<()> {
             .current_dir(&context.root),
     )?;
     let libraries = Path::new(sysroot.trim()).join("lib/rustlib");
-    let mut targets = vec!["wasm32-wasip2", "thumbv7m-none-eabi"];
+    let mut targets = vec![
+        "wasm32-wasip2",
+        "thumbv7m-none-eabi",
+        "thumbv7em-none-eabihf",
+    ];
     targets.extend(Arch::ALL.map(Arch::rust_target));
     targets.retain(|target| !libraries.join(target).join("lib").is_dir());
     if targets.is_empty() {

@@ -69,7 +69,7 @@ const STAGES: [(&str, Kind, Step); 14] = [
     }),
     ("lints", Kind::Check, |context, _| lints(context).map(none)),
     (
-        "capabilities without an operating system",
+        "what has to do without an operating system",
         Kind::Check,
         |context, _| no_std(context).map(none),
     ),
@@ -247,16 +247,17 @@ fn lints(context: &Context) -> anyhow::Result<()> {
 }
 
 fn no_std(context: &Context) -> anyhow::Result<()> {
-    let arguments = [
-        "build",
-        "--quiet",
-        "--locked",
-        "--package",
-        "vyoma-capabilities",
-        "--target",
-        "thumbv7m-none-eabi",
-    ];
-    call(context.cargo().args(arguments))
+    let build = ["build", "--quiet", "--locked", "--no-default-features"];
+    for (package, target) in [
+        ("vyoma-capabilities", "thumbv7m-none-eabi"),
+        ("vyoma-component", "thumbv7m-none-eabi"),
+        ("vyoma-adapter-wasm3", "thumbv7m-none-eabi"),
+        ("vyoma-adapter-wasm3", "thumbv7em-none-eabihf"),
+    ] {
+        let what = ["--package", package, "--target", target];
+        call(context.cargo().args(build).args(what))?;
+    }
+    Ok(())
 }
 
 /// One folder with every app and guest, as a hosted daemon's `--apps` takes it.
@@ -334,7 +335,7 @@ fn harness(command: &mut Command, options: &Options, arguments: &[&str]) {
 /// Two runs: what needs no engine, in debug with its overflow checks; and what carries Wasmtime, in release for the
 /// images' own target, since that build of Wasmtime is there already and a debug Cranelift is twenty times slower.
 fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
-    const WITH_ENGINE: [&str; 2] = ["vyoma-adapter-wasmtime", "vyomad"];
+    const WITH_ENGINE: [&str; 3] = ["vyoma-adapter-wasmtime", "vyoma-differential", "vyomad"];
     let mut light = cargo_test(context);
     light.args(["--workspace", "--exclude", "vyoma-system-tests"]);
     for package in WITH_ENGINE {
@@ -343,6 +344,7 @@ fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
     harness(&mut light, options, &[]);
     let mut with_engine = cargo_test(context);
     with_engine.args(["--release", "--target", Arch::X86_64.rust_target()]);
+    with_engine.env("VYOMA_AOTC", artefacts::aotc(context)?);
     // The probe proves the sandbox; without its feature cargo would leave those tests out in silence.
     with_engine.args(["--features", "vyomad/probe"]);
     for package in WITH_ENGINE {

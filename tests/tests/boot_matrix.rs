@@ -1,0 +1,91 @@
+//! The claim of the project over all shipped apps: `cargo xtask matrix` (what `make demo` runs) finds one SHA-256, one exit
+//! code and one output for each, on every platform that boots and on every engine hosted here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+use vyoma_system_tests::{from_make_test, guest};
+
+/// Runs the matrix; its report, whether or not it succeeded, and whether it did.
+fn matrix(arguments: &[&str]) -> (Value, bool) {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let json = scratch.path().join("matrix.json");
+    let output = Command::new(from_make_test("VYOMA_XTASK_BIN"))
+        .arg("matrix")
+        .args(arguments)
+        .arg("--json")
+        .arg(&json)
+        .output()
+        .expect("running xtask");
+    let report = fs::read(&json).unwrap_or_else(|error| {
+        panic!(
+            "no report ({error}): {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    });
+    let report = serde_json::from_slice(&report).expect("a report in JSON");
+    (report, output.status.success())
+}
+
+fn rows(report: &Value) -> &Vec<Value> {
+    report["rows"].as_array().expect("rows")
+}
+
+#[test]
+fn every_app_is_the_same_bytes_and_says_the_same_on_every_platform_and_engine() {
+    let (report, agreed) = matrix(&[]);
+    assert!(agreed, "{:#}", report["differences"]);
+    let mut places: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
+    for row in rows(&report) {
+        let text = |key: &str| row[key].as_str().expect(key);
+        places
+            .entry(text("app"))
+            .or_default()
+            .insert((text("platform"), text("engine")));
+    }
+    assert_eq!(places.len(), 8, "{places:?}");
+    for (app, places) in &places {
+        let platforms: BTreeSet<&str> = places.iter().map(|(platform, _)| *platform).collect();
+        let expected = [
+            "desktop-full",
+            "hosted",
+            "iot-edge",
+            "mobile",
+            "robotics-rt",
+            "server-headless",
+        ];
+        assert_eq!(platforms, BTreeSet::from(expected), "{app}");
+        for engine in ["wasmtime", "wamr", "wasm3"] {
+            assert!(
+                places
+                    .iter()
+                    .any(|(platform, name)| *platform == "hosted" && name.starts_with(engine)),
+                "{app} did not run on {engine}: {places:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_component_gets_its_arguments_and_its_input_to_the_end_in_every_place() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let input = scratch.path().join("input");
+    fs::write(&input, "one line\nand another, without an end").expect("an input");
+    let component = guest("read-all-stdin").join("read-all-stdin.wasm");
+    let (report, agreed) = matrix(&[
+        "--platforms",
+        "hosted,iot-edge",
+        "--wasm",
+        &component.display().to_string(),
+        "--stdin",
+        &input.display().to_string(),
+    ]);
+    assert!(agreed, "{:#}", report["differences"]);
+    assert_eq!(rows(&report).len(), 5);
+    for row in rows(&report) {
+        assert_eq!(row["exit"], "0", "{row}");
+        assert!(row["lines"].to_string().contains("37"), "{row}");
+    }
+}
