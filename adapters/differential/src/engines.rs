@@ -70,8 +70,9 @@ fn machine_code(component: &[u8]) -> Result<Vec<u8>, String> {
         .and_then(|mut file| file.write_all(component))
         .map_err(|error| error.to_string())?;
     let done = Command::new(program)
-        .arg(&input)
+        .args(["--target", std::env::consts::ARCH, "--out"])
         .arg(&output)
+        .arg(&input)
         .output()
         .map_err(|error| format!("{AOTC}: {error}"))?;
     if !done.status.success() {

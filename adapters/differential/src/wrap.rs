@@ -391,6 +391,10 @@ fn argument(ty: wasmparser::ValType, numbers: &mut Numbers) -> Instruction<'stat
             Instruction::F32Const(f32::from_bits((value >> (value & 32)) as u32).into())
         }
         wasmparser::ValType::F64 => Instruction::F64Const(f64::from_bits(value).into()),
+        // Admission refuses what has these; the module is valid all the same.
+        wasmparser::ValType::Ref(ty) if ty.is_extern_ref() => {
+            Instruction::RefNull(wasm_encoder::HeapType::EXTERN)
+        }
         wasmparser::ValType::Ref(_) => Instruction::RefNull(wasm_encoder::HeapType::FUNC),
         _ => Instruction::I32Const((value as u32).cast_signed()),
     }

@@ -1,8 +1,10 @@
 //! One case in a process of its own: fed, read, and ended when it does not end by itself.
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::{CHILD, Outcome, Run};
@@ -15,6 +17,20 @@ pub(super) const REPORT: &str = "ending";
 /// How long a case may take: the longest takes a second, and the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What runs a case; empty: this binary. Set once, by [`super::main_through`].
+pub(super) static CHILD_COMMAND: OnceLock<Vec<OsString>> = OnceLock::new();
+
+fn command() -> io::Result<Command> {
+    match CHILD_COMMAND.get().map_or(&[][..], Vec::as_slice) {
+        [] => Ok(Command::new(std::env::current_exe()?)),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            Ok(command)
+        }
+    }
+}
+
 /// Runs case number `index` in `folder`, which it makes.
 pub(super) fn run(folder: &Path, index: usize, case: &Run, artefact: &[u8]) -> io::Result<Outcome> {
     std::fs::create_dir_all(folder.join(DATA))?;
@@ -26,7 +42,7 @@ pub(super) fn run(folder: &Path, index: usize, case: &Run, artefact: &[u8]) -> i
     } else {
         Stdio::piped()
     };
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut child = command()?
         .args([CHILD, &index.to_string()])
         .arg(folder)
         .stdin(Stdio::piped())
