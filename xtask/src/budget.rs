@@ -8,9 +8,9 @@
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -21,11 +21,11 @@ use vyoma_capabilities::control::{AppStatus, DeviceInfo, Request, Response};
 
 use crate::apps::{self, App};
 use crate::boot::{self, MachineOptions, Plan};
-use crate::context::{Context, call, say, write_atomically};
-use crate::control::Control;
+use crate::bridge;
+use crate::context::{Context, say, write_atomically};
 use crate::figures::{Figure, Goal, table};
 use crate::image::{self, Image, WhichApps};
-use crate::platforms::{self, Arch, Target};
+use crate::platforms::{self, Target};
 use crate::qemu::Forward;
 use crate::setup::{self, Need};
 
@@ -65,8 +65,6 @@ const TIMEOUT: Duration = Duration::from_mins(4);
 const SMALLEST_MB: f64 = 32.0;
 /// ... and these are tried, from there down.
 const SIZES: [u64; 7] = [32, 28, 26, 24, 22, 20, 18];
-/// Where the bridge listens; it knows the number as well.
-const BRIDGE_PORT: u16 = 7;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// `cargo xtask budget`
@@ -194,9 +192,8 @@ fn platform(context: &Context, budget: &Budget, counter: &App) -> anyhow::Result
         .collect::<anyhow::Result<Vec<_>>>()?;
     let house = WhichApps::only(dirs);
     let mut bridged = house.clone();
-    let bridge = folder.path().join("bridge");
-    build_bridge(context, target.arch, &bridge)?;
-    bridged.add.push(("bridge".to_owned(), bridge));
+    let bridge = bridge::build(context, target.arch, folder.path())?;
+    bridged.add.push((bridge::PATH.to_owned(), bridge));
     let image = image::build(context, &target, &bridged)?;
     say(format_args!(
         "measuring {} with {} apps",
@@ -251,10 +248,10 @@ fn ask(
 ) -> anyhow::Result<(Vec<AppStatus>, DeviceInfo)> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let options = MachineOptions {
-        append: vec!["rdinit=/bridge".to_owned()],
+        append: vec![bridge::START.to_owned()],
         forward: vec![Forward {
             host: port,
-            guest: BRIDGE_PORT,
+            guest: bridge::PORT,
         }],
         ..MachineOptions::default()
     };
@@ -285,10 +282,7 @@ fn ask(
 }
 
 fn question(port: u16) -> anyhow::Result<(Vec<AppStatus>, DeviceInfo)> {
-    use std::io::Write as _;
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.write_all(b"control\n")?;
-    let mut control = Control::greet(stream)?;
+    let mut control = bridge::connect(port)?;
     let Response::Apps(apps) = control.ask(&Request::Ps)? else {
         bail!("the daemon answered something else to ps");
     };
@@ -349,26 +343,6 @@ fn copy(app: &App, folder: &Path, number: usize) -> anyhow::Result<PathBuf> {
         &std::fs::read(app.dir.join(&app.wasm))?,
     )?;
     Ok(dir)
-}
-
-/// The bridge needs nothing but std, so rustc alone is enough.
-fn build_bridge(context: &Context, arch: Arch, program: &Path) -> anyhow::Result<()> {
-    let mut rustc = Command::new("rustc");
-    rustc.current_dir(&context.root).args([
-        "--edition",
-        "2024",
-        "-O",
-        "-C",
-        "panic=abort",
-        "-C",
-        "strip=symbols",
-        "--target",
-        arch.rust_target(),
-    ]);
-    if arch.name() != std::env::consts::ARCH {
-        rustc.args(["-C", "linker=rust-lld"]);
-    }
-    call(rustc.arg("tests/src/bin/bridge.rs").arg("-o").arg(program))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod archive;
 mod artefacts;
 mod bench;
 mod boot;
+mod bridge;
 mod budget;
 mod context;
 mod control;

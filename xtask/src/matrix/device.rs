@@ -1,12 +1,7 @@
 //! The places where the matrix runs its apps: a booted image of each platform, and each engine hosted on this machine. Both
 //! are asked by the control protocol, so what is reported is what the device itself says.
-//!
-//! An image has no way in from outside yet, so the matrix boots it with the tests' bridge beside vyomad
-//! (`tests/src/bin/bridge.rs` says what that changes: nothing of vyomad).
 
-use std::io::{self, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,7 +10,8 @@ use anyhow::{Context as _, bail, ensure};
 use vyoma_capabilities::control::{AppStatus, DeviceInfo, LogLine, Request, Response};
 
 use super::job::Job;
-use crate::context::{Context, call, write_atomically};
+use crate::bridge;
+use crate::context::{Context, write_atomically};
 use crate::control::Control;
 use crate::platforms::Arch;
 
@@ -23,16 +19,21 @@ use crate::platforms::Arch;
 const PATIENCE: Duration = Duration::from_mins(15);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(200);
-/// Where the bridge listens.
-const BRIDGE_PORT: u16 = 7;
 
 /// A device that runs, until this is dropped.
 pub(crate) struct Device {
     child: Child,
-    socket: PathBuf,
+    way: Way,
     log: PathBuf,
-    /// Folders of the device; the socket is in it.
+    /// Folders of the device.
     _dir: tempfile::TempDir,
+}
+
+/// How its control socket is reached.
+enum Way {
+    /// Through the bridge, behind this port.
+    Bridge(u16),
+    Socket(PathBuf),
 }
 
 /// What a device said of one app.
@@ -55,23 +56,17 @@ impl Device {
     ) -> anyhow::Result<Self> {
         let dir = folder()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let bridge = format!("/bridge={}", bridge(context, arch)?.display());
+        let program = bridge::build(context, arch, dir.path())?;
+        let add = format!("/{}={}", bridge::PATH, program.display());
         let mut xtask = Command::new(std::env::current_exe()?);
         xtask.args(["boot", "--platform", platform, "--arch", arch.name()]);
-        xtask.args(["--add", &bridge, "--append", "rdinit=/bridge"]);
-        xtask.args(["--forward", &format!("{port}:{BRIDGE_PORT}")]);
+        xtask.args(["--add", &add, "--append", bridge::START]);
+        xtask.args(["--forward", &format!("{port}:{}", bridge::PORT)]);
         xtask.args(["--timeout", &PATIENCE.as_secs().to_string()]);
         for job in jobs {
             xtask.arg("--app").arg(&job.dir);
         }
-        let device = Self::start(dir, xtask)?;
-        let listener = UnixListener::bind(&device.socket)?;
-        std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                std::thread::spawn(move || forward(&client, port));
-            }
-        });
-        Ok(device)
+        Self::start(dir, xtask, Way::Bridge(port))
     }
 
     /// Starts `vyomad` on this machine, with the engine of `profile` and the machine code in `store`.
@@ -96,12 +91,10 @@ impl Device {
         if let Some(store) = store {
             daemon.arg("--store").arg(store);
         }
-        let mut device = Self::start(dir, daemon)?;
-        device.socket = state.join("control.sock");
-        Ok(device)
+        Self::start(dir, daemon, Way::Socket(state.join("control.sock")))
     }
 
-    fn start(dir: tempfile::TempDir, mut command: Command) -> anyhow::Result<Self> {
+    fn start(dir: tempfile::TempDir, mut command: Command, way: Way) -> anyhow::Result<Self> {
         let log = dir.path().join("log");
         let output = std::fs::File::create(&log)?;
         let child = command
@@ -112,17 +105,26 @@ impl Device {
             .with_context(|| format!("cannot run {}", command.get_program().display()))?;
         Ok(Self {
             child,
-            socket: dir.path().join("control.sock"),
+            way,
             log,
             _dir: dir,
         })
+    }
+
+    fn connect(&self) -> anyhow::Result<Control> {
+        match &self.way {
+            Way::Bridge(port) => bridge::connect(*port),
+            Way::Socket(socket) => Control::connect(socket),
+        }
     }
 
     /// Waits until the device answers, and gives what it says of itself.
     pub(crate) fn info(&mut self) -> anyhow::Result<DeviceInfo> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match Control::connect(&self.socket).and_then(|mut control| control.ask(&Request::Info))
+            match self
+                .connect()
+                .and_then(|mut control| control.ask(&Request::Info))
             {
                 Ok(Response::Info(info)) => return Ok(info),
                 Ok(other) => bail!("the device answered {other:?} to info"),
@@ -148,7 +150,7 @@ impl Device {
     pub(crate) fn feed(&self, job: &Job, bytes: &[u8]) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let mut control = Control::connect(&self.socket)?;
+            let mut control = self.connect()?;
             let request = Request::Send {
                 app: job.name.clone(),
                 text: String::from_utf8_lossy(bytes).into_owned(),
@@ -178,7 +180,7 @@ impl Device {
     /// Waits for `job` to be done, at most until `deadline`.
     pub(crate) fn wait(&self, job: &Job, deadline: Instant) -> anyhow::Result<Seen> {
         loop {
-            let mut control = Control::connect(&self.socket)?;
+            let mut control = self.connect()?;
             let Response::Apps(apps) = control.ask(&Request::Ps)? else {
                 bail!("the device answered something else to ps");
             };
@@ -217,8 +219,9 @@ impl Device {
 impl Drop for Device {
     fn drop(&mut self) {
         // A device powers off, a hosted daemon ends and takes its apps along; then, should it not listen, the hard way.
-        let asked =
-            Control::connect(&self.socket).and_then(|mut control| control.ask(&Request::Shutdown));
+        let asked = self
+            .connect()
+            .and_then(|mut control| control.ask(&Request::Shutdown));
         let deadline = Instant::now() + Duration::from_secs(30);
         while asked.is_ok() && Instant::now() < deadline {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
@@ -267,42 +270,4 @@ fn seconds(job: &Job, log: &[LogLine]) -> f64 {
         (Some(first), Some(last)) => last.saturating_sub(*first) as f64 / 1000.0,
         _ => 0.0,
     }
-}
-
-/// Builds the bridge as a static program: it needs nothing but std, so rustc alone is enough.
-fn bridge(context: &Context, arch: Arch) -> anyhow::Result<PathBuf> {
-    let source = context.root.join("tests/src/bin/bridge.rs");
-    let program = context.out.join(format!("bridge-{}", arch.name()));
-    std::fs::create_dir_all(&context.out)?;
-    let mut rustc = Command::new("rustc");
-    rustc.current_dir(&context.root);
-    rustc.args([
-        "--edition",
-        "2024",
-        "-O",
-        "-C",
-        "panic=abort",
-        "-C",
-        "strip=symbols",
-    ]);
-    rustc.args(["--target", arch.rust_target()]);
-    if arch == Arch::Aarch64 {
-        rustc.args(["-C", "linker=rust-lld"]);
-    }
-    call(rustc.arg(source).arg("-o").arg(&program))?;
-    Ok(program)
-}
-
-/// Hands a client of our socket on to the control socket of the device.
-fn forward(client: &UnixStream, port: u16) -> io::Result<()> {
-    let mut device = TcpStream::connect(("127.0.0.1", port))?;
-    device.write_all(b"control\n")?;
-    let (mut from, mut to) = (client.try_clone()?, device.try_clone()?);
-    std::thread::spawn(move || {
-        let _ = io::copy(&mut from, &mut to);
-        let _ = to.shutdown(Shutdown::Write);
-    });
-    let (mut from, mut to) = (device, client.try_clone()?);
-    let _ = io::copy(&mut from, &mut to);
-    to.shutdown(Shutdown::Both)
 }

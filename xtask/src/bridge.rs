@@ -1,0 +1,48 @@
+//! The way into a booted device for figures and the matrix: an image has none from outside yet, so a small program stands
+//! beside vyomad and hands out the control socket (`tests/src/bin/bridge.rs` says what that changes: nothing of
+//! vyomad). Images that ship never hold it.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::context::{Context, call};
+use crate::control::Control;
+use crate::platforms::Arch;
+
+/// Where the bridge listens; it knows the number as well.
+pub(crate) const PORT: u16 = 7;
+/// Its path in an image.
+pub(crate) const PATH: &str = "bridge";
+/// The word for the kernel's command line that starts it.
+pub(crate) const START: &str = "rdinit=/bridge";
+
+/// Builds it into `folder` as a static program: it needs nothing but std, so rustc alone is enough.
+pub(crate) fn build(context: &Context, arch: Arch, folder: &Path) -> anyhow::Result<PathBuf> {
+    let program = folder.join(PATH);
+    let mut rustc = Command::new("rustc");
+    rustc.current_dir(&context.root).args([
+        "--edition",
+        "2024",
+        "-O",
+        "-C",
+        "panic=abort",
+        "-C",
+        "strip=symbols",
+        "--target",
+        arch.rust_target(),
+    ]);
+    if arch.name() != std::env::consts::ARCH {
+        rustc.args(["-C", "linker=rust-lld"]);
+    }
+    call(rustc.arg("tests/src/bin/bridge.rs").arg("-o").arg(&program))?;
+    Ok(program)
+}
+
+/// The control socket of the device whose bridge is behind `port` of this machine.
+pub(crate) fn connect(port: u16) -> anyhow::Result<Control> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(b"control\n")?;
+    Control::greet(stream)
+}
