@@ -15,7 +15,7 @@ use vyoma_runtime::{EngineError, RunConfig};
 
 use self::clocks::Monotonic;
 pub(crate) use self::files::io_error;
-pub(crate) use self::poll::{Event, Interest, Wait, Watch};
+pub(crate) use self::poll::{Event, Wait, Watch};
 use crate::linux::stdio::{Discard, End, Standard};
 
 /// Where a guest's bytes come from: what is behind an `input-stream`.
