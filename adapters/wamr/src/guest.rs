@@ -80,8 +80,8 @@ impl Host {
         CURRENT.set(ptr::from_ref(self));
     }
 
-    /// No run any more.
-    pub(crate) fn leave(&self) {
+    /// No run any more on this thread.
+    pub(crate) fn leave() {
         CURRENT.set(ptr::null());
     }
 

@@ -27,7 +27,7 @@ const MAX_PAGES: u64 = 65536;
 /// A guest before its first instruction. Fields go in this order: the module's bindings point to the host.
 struct Loaded {
     module: Module,
-    _bindings: Vec<Box<Binding>>,
+    _bindings: Vec<Binding>,
     host: Box<Host>,
     run: CString,
     stack: u32,
@@ -62,11 +62,11 @@ pub(crate) fn prepare(
     let run = CString::new(artefact.run).map_err(|_| bad_name())?;
     let side = HostSide::new(config, &artefact.imports)?;
     let host = Box::new(Host::new(side, &artefact.reallocs).ok_or_else(bad_name)?);
-    let bindings: Vec<Box<Binding>> = artefact
+    let bindings: Vec<Binding> = artefact
         .imports
         .iter()
         .enumerate()
-        .map(|(index, import)| Box::new(Binding::new(&raw const *host, index, import)))
+        .map(|(index, import)| Binding::new(&raw const *host, index, import))
         .collect();
     let attachments: Vec<*const c_void> = bindings
         .iter()
@@ -96,7 +96,7 @@ impl Instance for Loaded {
         }
         self.host.enter();
         let ending = self.start();
-        self.host.leave();
+        Host::leave();
         ending
     }
 }

@@ -40,7 +40,8 @@ pub(crate) fn lowest() -> Result<usize, EngineError> {
     }
     let start = start as usize;
     // SAFETY: both only tell numbers.
-    let main_thread = unsafe { libc::getpid() as libc::c_long == libc::syscall(libc::SYS_gettid) };
+    let main_thread =
+        unsafe { libc::c_long::from(libc::getpid()) == libc::syscall(libc::SYS_gettid) };
     if !main_thread {
         return Ok(start + guard);
     }
