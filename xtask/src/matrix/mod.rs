@@ -213,14 +213,27 @@ fn hosted_profile(context: &Context, engine: &str) -> anyhow::Result<String> {
         .join(format!("{HOSTED_PLATFORM}.toml"));
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    ensure!(
-        text.contains("runtime = \"wasmtime\""),
-        "{}: expected runtime = \"wasmtime\"",
-        path.display()
-    );
-    Ok(text
-        .replace("runtime = \"wasmtime\"", &format!("runtime = {engine:?}"))
-        .replace("arch = \"aarch64\"", "arch = \"x86_64\""))
+    let mode = match engine {
+        "wasmtime" => "jit = true",
+        "wamr" => "aot = true",
+        _ => "interpreter = true",
+    };
+    let cached = format!("cache_compiled = {}", engine != "wasm3");
+    let mut changed = text;
+    for (from, to) in [
+        ("runtime = \"wasmtime\"", format!("runtime = {engine:?}")),
+        ("arch = \"aarch64\"", "arch = \"x86_64\"".to_owned()),
+        ("jit = true", mode.to_owned()),
+        ("cache_compiled = true", cached),
+    ] {
+        ensure!(
+            changed.contains(from),
+            "{}: expected {from}",
+            path.display()
+        );
+        changed = changed.replace(from, &to);
+    }
+    Ok(changed)
 }
 
 /// Machine code for this machine, made ahead of time.
