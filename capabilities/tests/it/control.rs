@@ -82,6 +82,7 @@ fn messages_travel_as_externally_tagged_json() {
         host_calls: 3,
         dropped_lines: 0,
         unavailable: vec![String::from("gpio")],
+        execution: None,
     }]);
     let text = serde_json::to_string(&status).unwrap();
     assert_eq!(serde_json::from_str::<Response>(&text).unwrap(), status);

@@ -61,7 +61,7 @@ fn unknown_keys_name_the_nearest_known_one_or_where_they_belong() {
     );
     with(
         "[capability]\nstdio = true\n",
-        "5: capability: found an unknown table or key; expected one of app, capabilities, resources, window, menu_items; \
+        "5: capability: found an unknown table or key; expected one of app, capabilities, resources, realtime, window, menu_items; \
          did you mean capabilities?",
     );
     with(
@@ -417,11 +417,11 @@ fn counts_and_sizes_are_bounded() {
 fn real_time_needs_a_priority_that_the_kernel_leaves_to_apps() {
     with(
         "[realtime]\npriority = 99\n",
-        "6: realtime.priority: found 99; expected 1 to 98",
+        "6: realtime.priority: found the number 99; expected a whole number from 1 to 98",
     );
     with(
         "[realtime]\npriority = 0\n",
-        "6: realtime.priority: found 0; expected 1 to 98",
+        "6: realtime.priority: found the number 0; expected a whole number from 1 to 98",
     );
 }
 
