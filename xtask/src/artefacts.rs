@@ -30,7 +30,7 @@ pub(crate) fn device(context: &Context, target: &Target, probe: bool) -> anyhow:
     };
     let profile = match target.flavour {
         Flavour::Full => "release",
-        Flavour::Small | Flavour::Realtime => "small",
+        Flavour::Realtime => "small",
     };
     let built = build(
         context,

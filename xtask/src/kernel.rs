@@ -81,18 +81,16 @@ impl Make {
 }
 
 /// All kernels that images have.
-pub(crate) const ALL: [(Arch, Flavour); 4] = [
+pub(crate) const ALL: [(Arch, Flavour); 3] = [
     (Arch::X86_64, Flavour::Full),
     (Arch::Aarch64, Flavour::Full),
-    (Arch::Aarch64, Flavour::Small),
     (Arch::Aarch64, Flavour::Realtime),
 ];
 
-/// `aarch64`, `aarch64-small`: names files, and is what progress speaks of.
+/// `aarch64`, `aarch64-realtime`: names files, and is what progress speaks of.
 fn name(arch: Arch, flavour: Flavour) -> String {
     match flavour {
         Flavour::Full => arch.name().to_owned(),
-        Flavour::Small => format!("{}-small", arch.name()),
         Flavour::Realtime => format!("{}-realtime", arch.name()),
     }
 }
@@ -163,13 +161,11 @@ pub(crate) fn ensure(context: &Context, arch: Arch, flavour: Flavour) -> anyhow:
 fn fragments(context: &Context, arch: Arch, flavour: Flavour) -> Vec<PathBuf> {
     let dir = context.root.join("br2-external/board/vyoma/kernel");
     let of_flavour = match flavour {
-        Flavour::Full => Some("full"),
-        Flavour::Small => None,
-        Flavour::Realtime => Some("realtime"),
+        Flavour::Full => "full",
+        Flavour::Realtime => "realtime",
     };
-    ["common", arch.name()]
+    ["common", arch.name(), of_flavour]
         .into_iter()
-        .chain(of_flavour)
         .map(|name| dir.join(format!("{name}.config")))
         .collect()
 }

@@ -57,18 +57,16 @@ impl Arch {
 pub(crate) enum Flavour {
     /// With screens, input and file systems shared with a host.
     Full,
-    /// Without: for platforms whose memory is counted in megabytes.
-    Small,
-    /// The small one as PREEMPT_RT.
+    /// Without, and PREEMPT_RT: for platforms whose memory is counted in megabytes. robotics-rt needs the latter; iot-edge has
+    /// the same kernel, since a second one for it would differ in nothing else.
     Realtime,
 }
 
 impl Flavour {
     fn of(profile: &Profile) -> Self {
         match profile.engine {
-            _ if profile.realtime() => Self::Realtime,
             Engine::Wasmtime => Self::Full,
-            Engine::Wamr | Engine::Wasm3 => Self::Small,
+            Engine::Wamr | Engine::Wasm3 => Self::Realtime,
         }
     }
 }
@@ -234,7 +232,7 @@ mod tests {
     fn the_kernel_follows_from_the_platform() {
         for (platform, flavour) in [
             ("mobile", Flavour::Full),
-            ("iot-edge", Flavour::Small),
+            ("iot-edge", Flavour::Realtime),
             ("robotics-rt", Flavour::Realtime),
         ] {
             assert_eq!(asked(Some(platform), None).unwrap().flavour, flavour);
