@@ -147,15 +147,12 @@ pub(crate) fn select(
         return Err(NoSuchTarget(format!("{found}; expected one of:\n{}", list(context)?)).into());
     };
     let (text, profile) = read(context, platform)?;
-    let own = match (profile.engine, own_arch(&profile)) {
-        (Engine::Wasmtime | Engine::Wamr, Some(own)) => own,
-        _ => {
-            return Err(NoSuchTarget(format!(
-                "{platform} has no Linux, and its firmware is not in this version; the platforms are:\n{}",
-                list(context)?
-            ))
-            .into());
-        }
+    let (Engine::Wasmtime | Engine::Wamr, Some(own)) = (profile.engine, own_arch(&profile)) else {
+        return Err(NoSuchTarget(format!(
+            "{platform} has no Linux, and its firmware is not in this version; the platforms are:\n{}",
+            list(context)?
+        ))
+        .into());
     };
     let arch = arch.unwrap_or(own);
     if arch != own && platform != TWO_ARCHITECTURES {

@@ -74,7 +74,7 @@ fn config(seed: u64) -> Result<Config, String> {
         available_imports: Some(available),
         // wasm-smith takes each that is available or not, as a coin falls.
         max_imports: usize::from(imports) * 40,
-        disallow_traps: seed % 2 == 0,
+        disallow_traps: seed.is_multiple_of(2),
         allowed_instructions: InstructionKinds::new(&[
             InstructionKind::NumericInt,
             InstructionKind::Numeric,
@@ -105,7 +105,7 @@ fn config(seed: u64) -> Result<Config, String> {
         max_data_segments: 6,
         max_element_segments: 6,
         max_nesting_depth: 8,
-        reference_types_enabled: seed % 3 == 0,
+        reference_types_enabled: seed.is_multiple_of(3),
         bulk_memory_enabled: true,
         multi_value_enabled: true,
         saturating_float_to_int_enabled: true,

@@ -159,33 +159,33 @@ fn put_together(
     for payload in Parser::new(0).parse_all(module) {
         match payload? {
             Payload::TypeSection(section) => {
-                utils::parse_type_section(&mut moved, &mut types, section)?
+                utils::parse_type_section(&mut moved, &mut types, section)?;
             }
             Payload::ImportSection(section) => {
-                utils::parse_import_section(&mut moved, &mut imports, section)?
+                utils::parse_import_section(&mut moved, &mut imports, section)?;
             }
             Payload::FunctionSection(section) => {
-                utils::parse_function_section(&mut moved, &mut functions, section)?
+                utils::parse_function_section(&mut moved, &mut functions, section)?;
             }
             Payload::TableSection(section) => {
-                utils::parse_table_section(&mut moved, &mut tables, section)?
+                utils::parse_table_section(&mut moved, &mut tables, section)?;
             }
             Payload::MemorySection(section) => {
-                utils::parse_memory_section(&mut moved, &mut memories, section)?
+                utils::parse_memory_section(&mut moved, &mut memories, section)?;
             }
             Payload::GlobalSection(section) => {
-                utils::parse_global_section(&mut moved, &mut globals, section)?
+                utils::parse_global_section(&mut moved, &mut globals, section)?;
             }
             Payload::ElementSection(section) => {
-                utils::parse_element_section(&mut moved, &mut elements, section)?
+                utils::parse_element_section(&mut moved, &mut elements, section)?;
             }
             Payload::DataSection(section) => {
-                utils::parse_data_section(&mut moved, &mut data, section)?
+                utils::parse_data_section(&mut moved, &mut data, section)?;
             }
             Payload::DataCountSection { count, .. } => data_count = Some(count),
             Payload::StartSection { func, .. } => start = Some(moved.function_index(func)?),
             Payload::CodeSectionEntry(body) => {
-                utils::parse_function_body(&mut moved, &mut code, body)?
+                utils::parse_function_body(&mut moved, &mut code, body)?;
             }
             _ => {}
         }

@@ -188,11 +188,9 @@ impl Plan {
 fn run_by_the_clock(priority: u8) -> nix::Result<()> {
     use nix::sys::mman::{MlockAllFlags, mlockall};
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE)?;
-    let parameters = libc::sched_param {
-        sched_priority: i32::from(priority),
-        // SAFETY: a C struct of integers, for which zero is a value; musl's has fields that Linux doesn't read.
-        ..unsafe { std::mem::zeroed() }
-    };
+    // SAFETY: a C struct of integers, for which zero is a value; musl's has fields that Linux doesn't read.
+    let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameters.sched_priority = i32::from(priority);
     // By number: musl's function only says ENOSYS.
     // SAFETY: the pointer is to a live `sched_param` for the call; process 0 is the caller.
     let done = unsafe {

@@ -6,6 +6,7 @@ mod device;
 mod job;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -354,11 +355,10 @@ fn show(rows: &[Row]) {
         }
     }
     for row in &cells {
-        let line: String = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:<width$}  "))
-            .collect();
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
         println!("{}", line.trim_end());
     }
 }
@@ -399,21 +399,30 @@ mod tests {
 
     #[test]
     fn each_kind_of_difference_is_told_with_its_place() {
-        let changes: [(&str, fn(&mut Row)); 4] = [
-            ("SHA-256 bb; expected aa", |row| {
-                row.sha256 = "bb".to_owned()
-            }),
-            ("ended with 1; on mobile (engine) with 0", |row| {
-                row.exit = "1".to_owned()
-            }),
-            ("said [\"out ho\"]", |row| {
-                row.lines = vec!["out ho".to_owned()]
-            }),
-            ("not done in time", |row| row.exit = "not done".to_owned()),
-        ];
-        for (words, change) in changes {
+        let changed = |change: fn(&mut Row)| {
             let mut other = row("iot-edge");
             change(&mut other);
+            other
+        };
+        let changes = [
+            (
+                "SHA-256 bb; expected aa",
+                changed(|row| row.sha256.replace_range(.., "bb")),
+            ),
+            (
+                "ended with 1; on mobile (engine) with 0",
+                changed(|row| row.exit.replace_range(.., "1")),
+            ),
+            (
+                "said [\"out ho\"]",
+                changed(|row| row.lines[0].replace_range(.., "out ho")),
+            ),
+            (
+                "not done in time",
+                changed(|row| row.exit.replace_range(.., "not done")),
+            ),
+        ];
+        for (words, other) in changes {
             let found = differences(&[job()], &[row("mobile"), other]);
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(

@@ -88,8 +88,8 @@ fn read() -> Result<Wasi, Box<dyn std::error::Error>> {
             let import = Import {
                 module: module.clone(),
                 field: function.name.clone(),
-                params: signature.params.iter().map(core_type).collect(),
-                result: signature.results.first().map(core_type),
+                params: signature.params.iter().copied().map(core_type).collect(),
+                result: signature.results.first().copied().map(core_type),
             };
             if imports.insert(short.clone(), import).is_some() {
                 return Err(format!("two functions have the short name {short}").into());
@@ -114,7 +114,7 @@ fn read() -> Result<Wasi, Box<dyn std::error::Error>> {
     })
 }
 
-fn core_type(ty: &WasmType) -> &'static str {
+fn core_type(ty: WasmType) -> &'static str {
     match ty {
         WasmType::I32 | WasmType::Pointer | WasmType::Length => "i32",
         WasmType::I64 | WasmType::PointerOrI64 => "i64",

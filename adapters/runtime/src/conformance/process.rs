@@ -15,7 +15,7 @@ pub(super) const DATA: &str = "data";
 pub(super) const REPORT: &str = "ending";
 
 /// How long a case may take: the longest takes a second, and the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What runs a case; empty: this binary. Set once, by [`super::main_through`].
 pub(super) static CHILD_COMMAND: OnceLock<Vec<OsString>> = OnceLock::new();
