@@ -73,11 +73,11 @@ pub(crate) fn run(root: &Descriptor) {
     let mut written = 0;
     while written < 1_000_000 {
         large.subscribe().block();
-        let room = large.check_write().expect("there is room").min(100_000);
+        let permitted = large.check_write().expect("it is open").min(100_000);
         large
-            .write(&vec![1; usize::try_from(room).expect("small")])
+            .write(&vec![1; usize::try_from(permitted).expect("small")])
             .expect("it was permitted");
-        written += room;
+        written += permitted;
     }
     told("flush", large.blocking_flush());
     drop(large);

@@ -116,9 +116,9 @@ pub(crate) fn run() {
     );
     show("send nothing", send(&out_two, b"", None));
     receive("receive", &in_one);
-    show("send 60000 bytes", send(&out_two, &[7; 60_000], None));
+    show("send 60000 bytes", send(&out_two, &vec![7; 60_000], None));
     receive("receive", &in_one);
-    show("send 65508 bytes", send(&out_two, &[7; 65_508], None));
+    show("send 65508 bytes", send(&out_two, &vec![7; 65_508], None));
     show("send none", out_two.send(&[]));
     show(
         "receive none",
@@ -139,12 +139,12 @@ pub(crate) fn run() {
     let third = socket();
     bind(&third, loopback(0)).expect("any port is free");
     let address_three = third.local_address().expect("it is bound");
-    let Some((_in, out)) = does("streams with another peer", two.stream(Some(address_three)))
+    let Some((input, out)) = does("streams with another peer", two.stream(Some(address_three)))
     else {
         return;
     };
     show("send to the old peer", send(&out, b"x", Some(address_one)));
-    drop((_in, out));
+    drop((input, out));
     does("streams without a peer", two.stream(None));
     show("remote address without a peer", two.remote_address());
 }
