@@ -249,7 +249,7 @@ pub struct AppStatus {
     pub dropped_lines: u64,
     /// Capabilities declared but not available here.
     pub unavailable: Vec<String>,
-    /// What runs, while it runs.
+    /// What runs, or ran last.
     #[serde(default)]
     pub execution: Option<Execution>,
 }

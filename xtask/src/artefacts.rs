@@ -52,17 +52,6 @@ pub(crate) fn device(context: &Context, target: &Target, probe: bool) -> anyhow:
     Ok(kept)
 }
 
-/// A `vyomad` with every engine, for this machine: no device has one.
-pub(crate) fn all_engines(context: &Context) -> anyhow::Result<PathBuf> {
-    let features = ["--features", "wamr,wasm3"];
-    let built = build(context, "vyomad", Arch::X86_64, "release", &features, &[])?;
-    let kept = context.out.join("vyomad-all-engines");
-    std::fs::create_dir_all(&context.out)?;
-    let _ = std::fs::remove_file(&kept);
-    std::fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
-    Ok(kept)
-}
-
 /// At a fixed address: a static program that can lie anywhere relocates itself in every process, which costs each app some
 /// 400 KB of private memory. What that gives up is in docs/operating.md ("Memory").
 const DEVICE_FLAGS: &[&str] = &["-C", "relocation-model=static"];

@@ -12,7 +12,7 @@ use clap::Args;
 use crate::context::{Context, call, say, write_atomically};
 use crate::platforms::Arch;
 use crate::setup::{self, Need};
-use crate::{apps, artefacts, deny, kernel, spec};
+use crate::{apps, artefacts, deny, kernel, platforms, spec};
 
 /// `cargo xtask test`
 #[derive(Args)]
@@ -76,11 +76,11 @@ const STAGES: [(&str, Kind, Step); 14] = [
     ("apps", Kind::Ground, |context, _| {
         stage_apps(context).map(none)
     }),
-    ("programs, x86_64", Kind::Ground, |context, _| {
-        programs(context, Arch::X86_64).map(none)
+    ("programs of this machine", Kind::Ground, |context, _| {
+        programs(context).map(none)
     }),
-    ("programs, aarch64", Kind::Ground, |context, _| {
-        programs(context, Arch::Aarch64).map(none)
+    ("programs of images", Kind::Ground, |context, _| {
+        image_programs(context).map(none)
     }),
     ("kernels", Kind::Ground, |context, _| {
         kernels(context).map(none)
@@ -282,9 +282,23 @@ fn stage_apps(context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn programs(context: &Context, arch: Arch) -> anyhow::Result<()> {
-    artefacts::program(context, "vyomad", arch)?;
-    artefacts::program(context, "vyomactl", arch)?;
+fn programs(context: &Context) -> anyhow::Result<()> {
+    artefacts::program(context, "vyomad", Arch::X86_64)?;
+    artefacts::program(context, "vyomactl", Arch::X86_64)?;
+    Ok(())
+}
+
+/// Tests that boot images wait for an image, not for a compiler.
+fn image_programs(context: &Context) -> anyhow::Result<()> {
+    artefacts::aotc(context)?;
+    for (platform, arch) in [
+        ("server-headless", Arch::X86_64),
+        ("server-headless", Arch::Aarch64),
+        ("iot-edge", Arch::Aarch64),
+    ] {
+        let target = platforms::select(context, Some(platform), Some(arch))?;
+        artefacts::device(context, &target, false)?;
+    }
     Ok(())
 }
 
@@ -354,7 +368,7 @@ fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
     let light = run(light)?;
     let with_engine = run(with_engine)?;
     // That left a daemon with the probe where the next stages look for the one that ships.
-    programs(context, Arch::X86_64)?;
+    programs(context)?;
     Ok(Tally {
         passed: light.passed + with_engine.passed,
         failed: light.failed + with_engine.failed,

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use vyoma_capabilities::control::MAX_MANIFEST;
+use vyoma_capabilities::control::{Execution, MAX_MANIFEST};
 use vyoma_capabilities::lifecycle::{Config, Ending, Machine, Phase};
 use vyoma_capabilities::manifest::{self, Manifest};
 use vyoma_capabilities::profile::Profile;
@@ -93,6 +93,8 @@ pub(crate) struct App {
     pub(crate) earlier_ending: RefCell<Option<Ending>>,
     /// Input lines lost in earlier runs.
     pub(crate) dropped_before: Cell<u64>,
+    /// What ran last.
+    pub(crate) execution: Cell<Option<Execution>>,
     /// Its phase changed.
     pub(crate) changed: Notify,
 }
@@ -111,6 +113,7 @@ impl App {
             last_writer: RefCell::default(),
             earlier_ending: RefCell::default(),
             dropped_before: Cell::new(0),
+            execution: Cell::new(None),
             changed: Notify::new(),
             name,
         }

@@ -164,7 +164,6 @@ fn spawn(
         throttle: Throttle::new(Instant::now()).into(),
         control,
         oom_kills_before,
-        execution: code.execution,
     });
     let (readers, writer) =
         pipes.map_or_else(Default::default, |pipes| pipes.connect(daemon, app, &run));

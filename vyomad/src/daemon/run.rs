@@ -5,8 +5,6 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Instant;
 
-use vyoma_capabilities::control::Execution;
-
 use super::process::{Beat, Heartbeats};
 use super::stdin::Stdin;
 use super::throttle::Throttle;
@@ -28,7 +26,6 @@ pub(crate) struct Run {
     pub(crate) control: UnixStream,
     /// Kills by the kernel for memory in its group before it started.
     pub(crate) oom_kills_before: u64,
-    pub(crate) execution: Execution,
 }
 
 impl Run {

@@ -109,6 +109,7 @@ fn begin(daemon: &Shared, app: &Rc<App>, launched: Result<Launched, String>) {
     match launched {
         Ok(launched) => {
             *app.run.borrow_mut() = Some(Rc::clone(&launched.run));
+            app.execution.set(Some(launched.execution));
             // The bytes that run, by the hash that this device has just computed: the app's identity on every platform.
             let package = app.package();
             let sha256 = package.sha256.as_deref().unwrap_or("unknown");

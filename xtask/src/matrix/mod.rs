@@ -131,7 +131,7 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     let jobs = jobs(context, options, scratch.path())?;
     let mut rows = Vec::new();
     if wanted("hosted") {
-        let vyomad = artefacts::all_engines(context)?;
+        let vyomad = artefacts::program(context, "vyomad", Arch::X86_64)?;
         for hosted in &HOSTED {
             say(format_args!(
                 "hosted: {}{}",

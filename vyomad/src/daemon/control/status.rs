@@ -45,7 +45,7 @@ pub(crate) async fn apps(daemon: &Shared) -> Vec<AppStatus> {
                 .iter()
                 .map(|warning| warning.capability.to_string())
                 .collect(),
-            execution: run.as_ref().map(|run| run.execution),
+            execution: app.execution.get(),
         });
         // Reading the memory of 200 processes takes a while; others may go in between.
         tokio::task::yield_now().await;
