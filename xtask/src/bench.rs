@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: measures what docs/benchmarks.md says, and writes that page. Every ratio is between two things
 //! measured in the same run on the same machine; nothing in the page is typed by hand.
 
+mod engines;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -33,9 +35,22 @@ pub(crate) struct Options {
     /// Boots of each image to measure.
     #[arg(long, default_value_t = 5)]
     boots: usize,
+    /// Runs of each kind of work on each engine.
+    #[arg(long, default_value_t = 7)]
+    runs: usize,
+    /// Measure this part alone, and leave the rest of the page as it is.
+    #[arg(long)]
+    only: Option<Part>,
     /// Print the figures only; leave docs/benchmarks.md as it is.
     #[arg(long)]
     dry_run: bool,
+}
+
+/// A part that can be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// How fast guests run, engine by engine.
+    Engines,
 }
 
 /// Apps in the full house, as many as `max_apps` of server-headless: all but one are echoes, one asks them all.
@@ -49,15 +64,29 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// Measures everything. Fails when a goal is missed, after writing the page.
 pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
-    setup::ensure(context, Need::Everything)?;
-    let mut figures = hosted(context, options.starts)?;
-    figures.extend(boots(context, options.boots)?);
-    figures.push(full_house(context)?);
-    figures.extend(budget::all(context)?);
-    let text = page(context, &figures)?;
+    let need = match options.only {
+        Some(Part::Engines) => Need::Boot,
+        None => Need::Everything,
+    };
+    setup::ensure(context, need)?;
+    let path = context.root.join("docs/benchmarks.md");
+    let (mut figures, section) = engines::measure(context, options.runs)?;
+    let text = match options.only {
+        Some(Part::Engines) => std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?,
+        None => {
+            let mut all = hosted(context, options.starts)?;
+            all.extend(boots(context, options.boots)?);
+            all.push(full_house(context)?);
+            all.extend(budget::all(context)?);
+            let text = page(context, &all)?;
+            figures.extend(all);
+            text
+        }
+    };
+    let text = engines::insert(&text, &section);
     println!("{}", table(&figures));
     if !options.dry_run {
-        let path = context.root.join("docs/benchmarks.md");
         write_atomically(&path, text.as_bytes())?;
         say(format_args!("wrote {}", path.display()));
     }

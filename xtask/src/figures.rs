@@ -127,7 +127,8 @@ fn short(value: f64) -> String {
     }
 }
 
-fn median(samples: &[f64]) -> f64 {
+/// The middle of them.
+pub(crate) fn median(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {
