@@ -349,7 +349,12 @@ fn harness(command: &mut Command, options: &Options, arguments: &[&str]) {
 /// Two runs: what needs no engine, in debug with its overflow checks; and what carries Wasmtime, in release for the
 /// images' own target, since that build of Wasmtime is there already and a debug Cranelift is twenty times slower.
 fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
-    const WITH_ENGINE: [&str; 3] = ["vyoma-adapter-wasmtime", "vyoma-differential", "vyomad"];
+    const WITH_ENGINE: [&str; 4] = [
+        "vyoma-adapter-wasmtime",
+        "vyoma-differential",
+        "vyoma-engine-speed",
+        "vyomad",
+    ];
     let mut light = cargo_test(context);
     light.args(["--workspace", "--exclude", "vyoma-system-tests"]);
     for package in WITH_ENGINE {
