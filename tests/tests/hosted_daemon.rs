@@ -186,5 +186,4 @@ fn options_that_make_no_sense_are_refused_in_one_line() {
     assert!(run(&["--profile", "toaster"]).contains("desktop-full"));
     assert!(run(&["--profile", PROFILE, "--bogus"]).contains("--bogus"));
     assert!(run(&["--profile", PROFILE, "--fault", "fly"]).contains("orphans:N"));
-    assert!(run(&["--profile", "mcu-minimal"]).contains("wasm3"));
 }

@@ -77,6 +77,7 @@ fn admit(component: &[u8], change: Value) -> (Value, Vec<u8>) {
     let mut spec = json!({
         "name": "admitted", "profile": profile(), "expected_sha256": null,
         "uid": is_root().then_some(UID + 1), "sandbox_required": is_root(), "compile": true,
+        "machine_code": false,
     });
     merge(&mut spec, change);
     let mut artefact_file = memfd(0);

@@ -363,7 +363,6 @@ fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
     harness(&mut light, options, &[]);
     let mut with_engine = cargo_test(context);
     with_engine.args(["--release", "--target", Arch::X86_64.rust_target()]);
-    with_engine.env("VYOMA_AOTC", artefacts::aotc(context)?);
     // The probe proves the sandbox; without its feature cargo would leave those tests out in silence.
     with_engine.args(["--features", "vyomad/probe"]);
     for package in WITH_ENGINE {

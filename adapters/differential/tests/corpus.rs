@@ -56,7 +56,7 @@ fn every_engine_makes_of_the_corpus_what_is_recorded() {
 }
 
 #[test]
-fn every_engine_makes_the_same_of_new_components() {
+fn wasmtime_and_wamr_make_the_same_of_new_components() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut tried = 0;
     for number in NUMBERS {
@@ -67,7 +67,11 @@ fn every_engine_makes_the_same_of_new_components() {
         };
         let file = folder.path().join("component.wasm");
         std::fs::write(&file, component).expect("it can be written");
-        let lines = differences(&all(&file));
+        // wasm3 does not load some modules with code that can't be reached, which random ones are full of (docs/engines.md,
+        // "Known differences"): it is compared over the corpus only.
+        let mut outcomes = all(&file);
+        outcomes.retain(|(engine, _)| *engine != "wasm3");
+        let lines = differences(&outcomes);
         assert!(
             lines.is_empty(),
             "`vyoma-differential make {number} FILE` and `replay FILE` show it: {}",

@@ -69,7 +69,6 @@ fn stat(what: &str, answer: Result<DescriptorStat, ErrorCode>) {
             let times = [
                 stat.data_access_timestamp,
                 stat.data_modification_timestamp,
-                stat.status_change_timestamp,
             ];
             let links = if folder { 0 } else { stat.link_count };
             println!(
