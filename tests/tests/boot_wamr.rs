@@ -86,7 +86,8 @@ fn warnings(device: &Device, app: &str) -> Vec<String> {
 
 #[test]
 fn machine_code_of_the_image_runs_and_its_absence_means_interpretation_and_one_warning() {
-    let with = Machine::new("iot-edge", "aarch64").app("counter").start();
+    let with_machine = Machine::new("iot-edge", "aarch64").app("counter");
+    let with = with_machine.start();
     assert!(with.info().engine.starts_with("wamr "));
     wait_for("counter to run", || {
         with.app("counter").phase == Phase::Running
@@ -95,10 +96,10 @@ fn machine_code_of_the_image_runs_and_its_absence_means_interpretation_and_one_w
     assert_eq!(warnings(&with, "counter"), [""; 0]);
     drop(with);
 
-    let without = Machine::new("iot-edge", "aarch64")
+    let without_machine = Machine::new("iot-edge", "aarch64")
         .app("counter")
-        .arg(&["--no-aot"])
-        .start();
+        .arg(&["--no-aot"]);
+    let without = without_machine.start();
     wait_for("counter to run", || {
         without.app("counter").phase == Phase::Running
     });
@@ -117,11 +118,11 @@ fn machine_code_of_the_image_runs_and_its_absence_means_interpretation_and_one_w
 
 #[test]
 fn an_app_that_hangs_on_robotics_rt_is_killed_and_restarted_within_seven_seconds() {
-    let device = Machine::new("robotics-rt", "aarch64")
-        .app_as("busy-loop", "hangs", |manifest| {
+    let device_machine =
+        Machine::new("robotics-rt", "aarch64").app_as("busy-loop", "hangs", |manifest| {
             manifest.replace("watchdog_secs = 2", "")
-        })
-        .start();
+        });
+    let device = device_machine.start();
     wait_for("a restart", || device.app("hangs").restarts > 0);
     let events = device.events();
     let at = |kind: &str, number: usize| {
@@ -160,10 +161,10 @@ fn matches_app(event: &vyoma_capabilities::control::DeviceEvent, kind: &str) -> 
 #[test]
 fn on_robotics_rt_an_app_runs_by_the_clock_in_locked_memory_when_its_manifest_asks() {
     let realtime = |manifest: &str| format!("{manifest}\n[realtime]\npriority = 40\n");
-    let device = Machine::new("robotics-rt", "aarch64")
+    let device_machine = Machine::new("robotics-rt", "aarch64")
         .app("counter")
-        .app_as("counter", "control-loop", realtime)
-        .start();
+        .app_as("counter", "control-loop", realtime);
+    let device = device_machine.start();
     assert!(
         device.read("/proc/version").contains("PREEMPT_RT"),
         "{}",
@@ -205,11 +206,11 @@ fn on_robotics_rt_an_app_runs_by_the_clock_in_locked_memory_when_its_manifest_as
 
 #[test]
 fn real_time_on_another_platform_is_one_warning_and_the_app_runs() {
-    let device = Machine::new("iot-edge", "aarch64")
-        .app_as("counter", "control-loop", |manifest| {
+    let device_machine =
+        Machine::new("iot-edge", "aarch64").app_as("counter", "control-loop", |manifest| {
             format!("{manifest}\n[realtime]\npriority = 40\n")
-        })
-        .start();
+        });
+    let device = device_machine.start();
     wait_for("it to run", || {
         device.app("control-loop").phase == Phase::Running
     });
@@ -222,7 +223,8 @@ fn real_time_on_another_platform_is_one_warning_and_the_app_runs() {
 
 #[test]
 fn a_device_takes_machine_code_with_an_installation_and_runs_it() {
-    let device = Machine::new("iot-edge", "aarch64").start();
+    let machine = Machine::new("iot-edge", "aarch64");
+    let device = machine.start();
     let aotc = Command::new(from_make_test("VYOMA_XTASK_BIN"))
         .arg("aotc")
         .output()
