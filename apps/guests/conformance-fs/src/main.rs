@@ -66,10 +66,7 @@ fn stat(what: &str, answer: Result<DescriptorStat, ErrorCode>) {
             // How large a folder is, the file system decides.
             let folder = stat.type_ == wasip2::filesystem::types::DescriptorType::Directory;
             let size = if folder { 0 } else { stat.size };
-            let times = [
-                stat.data_access_timestamp,
-                stat.data_modification_timestamp,
-            ];
+            let times = [stat.data_access_timestamp, stat.data_modification_timestamp];
             let links = if folder { 0 } else { stat.link_count };
             println!(
                 "{what}: {:?}, {links} links, {size} bytes, times known: {:?}",
