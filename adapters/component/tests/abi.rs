@@ -23,13 +23,14 @@ record!(Point {
     y: i16
 });
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Colour {
-    Red,
-    Green,
-    Blue,
+enumeration! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Colour {
+        Red,
+        Green,
+        Blue,
+    }
 }
-enumeration!(Colour { Red, Green, Blue });
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Access(u8);

@@ -16,11 +16,12 @@ use vyoma_component::{enumeration, function, resource, variant};
 
 struct Thing;
 
-#[derive(Debug, Clone, Copy)]
-enum Colour {
-    Red,
+enumeration! {
+    #[derive(Debug, Clone, Copy)]
+    enum Colour {
+        Red,
+    }
 }
-enumeration!(Colour { Red });
 
 #[derive(Debug)]
 enum Shape {

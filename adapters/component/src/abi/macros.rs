@@ -47,10 +47,16 @@ macro_rules! record {
     };
 }
 
-/// A Rust enum without payloads, `Copy`, with the enum's cases in WIT's order (at most 256).
+/// Defines a Rust enum without payloads whose cases are the WIT enum's, in WIT's order (at most 256): around the
+/// definition, so that the order stands once. It has to be `Copy`.
 #[macro_export]
 macro_rules! enumeration {
-    ($name:ident { $($case:ident),+ $(,)? }) => {
+    ($(#[$attribute:meta])* $visibility:vis enum $name:ident { $($case:ident),+ $(,)? }) => {
+        $(#[$attribute])*
+        $visibility enum $name {
+            $($case),+
+        }
+
         impl $name {
             const CASES: &[Self] = &[$(Self::$case),+];
         }

@@ -5,30 +5,21 @@ use alloc::string::String;
 use crate::services::Datetime;
 use crate::{enumeration, flags, record, variant};
 
-/// What a descriptor or a directory entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names of WASI 0.2 filesystem/types")]
-pub enum DescriptorType {
-    Unknown,
-    BlockDevice,
-    CharacterDevice,
-    Directory,
-    Fifo,
-    SymbolicLink,
-    RegularFile,
-    Socket,
+enumeration! {
+    /// What a descriptor or a directory entry is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[expect(missing_docs, reason = "the names of WASI 0.2 filesystem/types")]
+    pub enum DescriptorType {
+        Unknown,
+        BlockDevice,
+        CharacterDevice,
+        Directory,
+        Fifo,
+        SymbolicLink,
+        RegularFile,
+        Socket,
+    }
 }
-
-enumeration!(DescriptorType {
-    Unknown,
-    BlockDevice,
-    CharacterDevice,
-    Directory,
-    Fifo,
-    SymbolicLink,
-    RegularFile,
-    Socket,
-});
 
 /// What a descriptor may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,88 +139,50 @@ record!(DirectoryEntry {
     name: String,
 });
 
-/// Why an operation failed, as errno would say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names of WASI 0.2 filesystem/types")]
-pub enum ErrorCode {
-    Access,
-    WouldBlock,
-    Already,
-    BadDescriptor,
-    Busy,
-    Deadlock,
-    Quota,
-    Exist,
-    FileTooLarge,
-    IllegalByteSequence,
-    InProgress,
-    Interrupted,
-    Invalid,
-    Io,
-    IsDirectory,
-    Loop,
-    TooManyLinks,
-    MessageSize,
-    NameTooLong,
-    NoDevice,
-    NoEntry,
-    NoLock,
-    InsufficientMemory,
-    InsufficientSpace,
-    NotDirectory,
-    NotEmpty,
-    NotRecoverable,
-    Unsupported,
-    NoTty,
-    NoSuchDevice,
-    Overflow,
-    NotPermitted,
-    Pipe,
-    ReadOnly,
-    InvalidSeek,
-    TextFileBusy,
-    CrossDevice,
+enumeration! {
+    /// Why an operation failed, as errno would say it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[expect(missing_docs, reason = "the names of WASI 0.2 filesystem/types")]
+    pub enum ErrorCode {
+        Access,
+        WouldBlock,
+        Already,
+        BadDescriptor,
+        Busy,
+        Deadlock,
+        Quota,
+        Exist,
+        FileTooLarge,
+        IllegalByteSequence,
+        InProgress,
+        Interrupted,
+        Invalid,
+        Io,
+        IsDirectory,
+        Loop,
+        TooManyLinks,
+        MessageSize,
+        NameTooLong,
+        NoDevice,
+        NoEntry,
+        NoLock,
+        InsufficientMemory,
+        InsufficientSpace,
+        NotDirectory,
+        NotEmpty,
+        NotRecoverable,
+        Unsupported,
+        NoTty,
+        NoSuchDevice,
+        Overflow,
+        NotPermitted,
+        Pipe,
+        ReadOnly,
+        InvalidSeek,
+        TextFileBusy,
+        CrossDevice,
+    }
 }
-
-enumeration!(ErrorCode {
-    Access,
-    WouldBlock,
-    Already,
-    BadDescriptor,
-    Busy,
-    Deadlock,
-    Quota,
-    Exist,
-    FileTooLarge,
-    IllegalByteSequence,
-    InProgress,
-    Interrupted,
-    Invalid,
-    Io,
-    IsDirectory,
-    Loop,
-    TooManyLinks,
-    MessageSize,
-    NameTooLong,
-    NoDevice,
-    NoEntry,
-    NoLock,
-    InsufficientMemory,
-    InsufficientSpace,
-    NotDirectory,
-    NotEmpty,
-    NotRecoverable,
-    Unsupported,
-    NoTty,
-    NoSuchDevice,
-    Overflow,
-    NotPermitted,
-    Pipe,
-    ReadOnly,
-    InvalidSeek,
-    TextFileBusy,
-    CrossDevice,
-});
 
 impl ErrorCode {
     /// The case of this number, as [`IoError::filesystem_code`](crate::services::IoError::filesystem_code) holds it.
@@ -238,26 +191,19 @@ impl ErrorCode {
     }
 }
 
-/// How the guest is about to use a range of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names of WASI 0.2 filesystem/types")]
-pub enum Advice {
-    Normal,
-    Sequential,
-    Random,
-    WillNeed,
-    DontNeed,
-    NoReuse,
+enumeration! {
+    /// How the guest is about to use a range of a file.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[expect(missing_docs, reason = "the names of WASI 0.2 filesystem/types")]
+    pub enum Advice {
+        Normal,
+        Sequential,
+        Random,
+        WillNeed,
+        DontNeed,
+        NoReuse,
+    }
 }
-
-enumeration!(Advice {
-    Normal,
-    Sequential,
-    Random,
-    WillNeed,
-    DontNeed,
-    NoReuse,
-});
 
 /// Equal for the same file, most likely different for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,56 +10,34 @@ use crate::host::{Context, Interface};
 use crate::trap::Trap;
 use crate::{enumeration, function, record, resource, variant};
 
-/// Why a call failed (`error-code`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "WIT documents them")]
-pub enum ErrorCode {
-    Unknown,
-    AccessDenied,
-    NotSupported,
-    InvalidArgument,
-    OutOfMemory,
-    Timeout,
-    ConcurrencyConflict,
-    NotInProgress,
-    WouldBlock,
-    InvalidState,
-    NewSocketLimit,
-    AddressNotBindable,
-    AddressInUse,
-    RemoteUnreachable,
-    ConnectionRefused,
-    ConnectionReset,
-    ConnectionAborted,
-    DatagramTooLarge,
-    NameUnresolvable,
-    TemporaryResolverFailure,
-    PermanentResolverFailure,
+enumeration! {
+    /// Why a call failed (`error-code`).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[allow(missing_docs, reason = "WIT documents them")]
+    pub enum ErrorCode {
+        Unknown,
+        AccessDenied,
+        NotSupported,
+        InvalidArgument,
+        OutOfMemory,
+        Timeout,
+        ConcurrencyConflict,
+        NotInProgress,
+        WouldBlock,
+        InvalidState,
+        NewSocketLimit,
+        AddressNotBindable,
+        AddressInUse,
+        RemoteUnreachable,
+        ConnectionRefused,
+        ConnectionReset,
+        ConnectionAborted,
+        DatagramTooLarge,
+        NameUnresolvable,
+        TemporaryResolverFailure,
+        PermanentResolverFailure,
+    }
 }
-
-enumeration!(ErrorCode {
-    Unknown,
-    AccessDenied,
-    NotSupported,
-    InvalidArgument,
-    OutOfMemory,
-    Timeout,
-    ConcurrencyConflict,
-    NotInProgress,
-    WouldBlock,
-    InvalidState,
-    NewSocketLimit,
-    AddressNotBindable,
-    AddressInUse,
-    RemoteUnreachable,
-    ConnectionRefused,
-    ConnectionReset,
-    ConnectionAborted,
-    DatagramTooLarge,
-    NameUnresolvable,
-    TemporaryResolverFailure,
-    PermanentResolverFailure,
-});
 
 /// As WIT writes it.
 impl fmt::Display for ErrorCode {
@@ -92,15 +70,15 @@ impl fmt::Display for ErrorCode {
 
 impl core::error::Error for ErrorCode {}
 
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "they say it")]
-pub enum IpAddressFamily {
-    Ipv4,
-    Ipv6,
+enumeration! {
+    /// IPv4 or IPv6.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[allow(missing_docs, reason = "they say it")]
+    pub enum IpAddressFamily {
+        Ipv4,
+        Ipv6,
+    }
 }
-
-enumeration!(IpAddressFamily { Ipv4, Ipv6 });
 
 type Ipv4Octets = (u8, u8, u8, u8);
 type Ipv6Segments = (u16, u16, u16, u16, u16, u16, u16, u16);

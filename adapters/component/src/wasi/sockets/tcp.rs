@@ -27,20 +27,16 @@ const MOST_BUFFER: u32 = i32::MAX as u32;
 /// The resource `tcp-socket`. Shared with the pollables that wait for it.
 pub struct TcpSocket<S: Sockets>(Rc<RefCell<State<S::Tcp>>>);
 
-/// `shutdown-type`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "WIT documents them")]
-pub enum ShutdownType {
-    Receive,
-    Send,
-    Both,
+enumeration! {
+    /// `shutdown-type`
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[allow(missing_docs, reason = "WIT documents them")]
+    pub enum ShutdownType {
+        Receive,
+        Send,
+        Both,
+    }
 }
-
-enumeration!(ShutdownType {
-    Receive,
-    Send,
-    Both
-});
 
 /// The interfaces over services `S`.
 pub struct TcpInterfaces<S>(PhantomData<S>);
