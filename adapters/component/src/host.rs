@@ -1,6 +1,6 @@
 //! From an import of the core module to the host function behind it, and the call itself.
 //!
-//! A platform names the interfaces that it has ([`Platform::interfaces`]); an adapter links each import of a
+//! A platform names the packages that it has ([`Platform::packages`]); an adapter links each import of a
 //! program once, and then calls by the link. Versions of an interface that semver calls compatible (0.2.x) are the same
 //! interface. Nothing here knows an engine.
 
@@ -19,8 +19,13 @@ const MAX_FLAT_PARAMS: usize = 16;
 
 /// A set of host functions over the services of one platform.
 pub trait Platform: Sized + 'static {
+    /// The packages that a guest can import from here, each with its interfaces.
+    fn packages() -> &'static [&'static [&'static Interface<Self>]];
+
     /// Everything that a guest can import here.
-    fn interfaces() -> &'static [&'static Interface<Self>];
+    fn interfaces() -> impl Iterator<Item = &'static Interface<Self>> {
+        Self::packages().iter().copied().flatten().copied()
+    }
 }
 
 /// An interface as the host provides it.
@@ -206,11 +211,7 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
     let interface = versioned
         .split_once('@')
         .filter(|(_, version)| is_compatible(version))
-        .and_then(|(name, _)| {
-            S::interfaces()
-                .iter()
-                .find(|interface| interface.name == name)
-        })
+        .and_then(|(name, _)| S::interfaces().find(|interface| interface.name == name))
         .ok_or_else(|| unlinked(None))?;
     let (kind, expected) = match &import.target {
         Target::Function { .. } => {

@@ -66,8 +66,8 @@ fn take(cx: &mut Context<'_, Recorder>, (things,): (Vec<Own<Thing>>,)) -> Result
 }
 
 impl Platform for Recorder {
-    fn interfaces() -> &'static [&'static Interface<Self>] {
-        &[&Interface {
+    fn packages() -> &'static [&'static [&'static Interface<Self>]] {
+        &[&[&Interface {
             name: "test:abi/calls",
             functions: &[
                 function!("mixed", mixed),
@@ -76,7 +76,7 @@ impl Platform for Recorder {
                 function!("take", take),
             ],
             resources: &[resource!("thing", Thing)],
-        }]
+        }]]
     }
 }
 

@@ -21,6 +21,20 @@ struct TerminalInput;
 struct TerminalOutput;
 
 impl<S: Services> Cli<S> {
+    /// The package.
+    pub const ALL: &'static [&'static Interface<S>] = &[
+        Self::ENVIRONMENT,
+        Self::EXIT,
+        Self::STDIN,
+        Self::STDOUT,
+        Self::STDERR,
+        Self::TERMINAL_INPUT,
+        Self::TERMINAL_OUTPUT,
+        Self::TERMINAL_STDIN,
+        Self::TERMINAL_STDOUT,
+        Self::TERMINAL_STDERR,
+    ];
+
     /// `wasi:cli/environment`
     pub const ENVIRONMENT: &'static Interface<S> = &Interface {
         name: "wasi:cli/environment",

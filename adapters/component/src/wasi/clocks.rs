@@ -12,6 +12,9 @@ use crate::trap::Trap;
 pub struct Clocks<S>(PhantomData<S>);
 
 impl<S: Services> Clocks<S> {
+    /// The package.
+    pub const ALL: &'static [&'static Interface<S>] = &[Self::MONOTONIC, Self::WALL];
+
     /// `wasi:clocks/monotonic-clock`
     pub const MONOTONIC: &'static Interface<S> = &Interface {
         name: "wasi:clocks/monotonic-clock",

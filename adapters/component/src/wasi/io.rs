@@ -30,6 +30,9 @@ const WRITE_SIZE: &str = "write of more than 4096 bytes at once";
 pub struct Io<S>(PhantomData<S>);
 
 impl<S: Services> Io<S> {
+    /// The package.
+    pub const ALL: &'static [&'static Interface<S>] = &[Self::ERROR, Self::POLL, Self::STREAMS];
+
     /// `wasi:io/error`
     pub const ERROR: &'static Interface<S> = &Interface {
         name: "wasi:io/error",

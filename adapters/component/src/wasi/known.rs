@@ -20,8 +20,8 @@ use super::filesystem::{
 use super::io::Io;
 use super::random::Random;
 use super::sockets::{
-    Background, Datagram, ErrorCode, IpAddressFamily, NameLookup, NetworkInterfaces, Sent, Socket,
-    Sockets, Source, Tcp, TcpInterfaces, TcpReader, TcpWriter, Udp, UdpInterfaces,
+    AllSockets, Background, Datagram, ErrorCode, IpAddressFamily, Sent, Socket, Sockets, Source,
+    Tcp, TcpReader, TcpWriter, Udp,
 };
 use crate::host::{Interface, Platform};
 use crate::services::{Datetime, Instant, Pollable, Services, StreamError};
@@ -31,35 +31,14 @@ use crate::services::{Datetime, Instant, Pollable, Services, StreamError};
 pub enum Known {}
 
 impl Platform for Known {
-    fn interfaces() -> &'static [&'static Interface<Self>] {
+    fn packages() -> &'static [&'static [&'static Interface<Self>]] {
         &[
-            Cli::<Self>::ENVIRONMENT,
-            Cli::<Self>::EXIT,
-            Cli::<Self>::STDIN,
-            Cli::<Self>::STDOUT,
-            Cli::<Self>::STDERR,
-            Cli::<Self>::TERMINAL_INPUT,
-            Cli::<Self>::TERMINAL_OUTPUT,
-            Cli::<Self>::TERMINAL_STDIN,
-            Cli::<Self>::TERMINAL_STDOUT,
-            Cli::<Self>::TERMINAL_STDERR,
-            Clocks::<Self>::MONOTONIC,
-            Clocks::<Self>::WALL,
-            Io::<Self>::ERROR,
-            Io::<Self>::POLL,
-            Io::<Self>::STREAMS,
-            Random::<Self>::RANDOM,
-            Random::<Self>::INSECURE,
-            Random::<Self>::INSECURE_SEED,
-            Files::<Self>::PREOPENS,
-            Files::<Self>::TYPES,
-            NetworkInterfaces::<Self>::NETWORK,
-            NetworkInterfaces::<Self>::INSTANCE_NETWORK,
-            NameLookup::<Self>::IP_NAME_LOOKUP,
-            TcpInterfaces::<Self>::CREATE,
-            TcpInterfaces::<Self>::TCP,
-            UdpInterfaces::<Self>::CREATE,
-            UdpInterfaces::<Self>::UDP,
+            Cli::<Self>::ALL,
+            Clocks::<Self>::ALL,
+            Io::<Self>::ALL,
+            Random::<Self>::ALL,
+            Files::<Self>::ALL,
+            AllSockets::<Self>::ALL,
         ]
     }
 }

@@ -1,5 +1,5 @@
 //! WASI 0.2: the host functions of each package, over the traits of [`services`](crate::services). A platform lists those
-//! that it has in [`Platform::interfaces`](crate::host::Platform::interfaces). A function here lifts, checks and asks a
+//! that it has in [`Platform::packages`](crate::host::Platform::packages). A function here lifts, checks and asks a
 //! service; what a service can't do is the interface's error value, never a trap.
 
 #![allow(

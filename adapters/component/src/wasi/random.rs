@@ -20,6 +20,10 @@ const MAX_BYTES: u64 = 64 << 20;
 const TOO_MANY: &str = "more than 67108864 random bytes at once";
 
 impl<S: Services> Random<S> {
+    /// The package.
+    pub const ALL: &'static [&'static Interface<S>] =
+        &[Self::RANDOM, Self::INSECURE, Self::INSECURE_SEED];
+
     /// `wasi:random/random`
     pub const RANDOM: &'static Interface<S> = &Interface {
         name: "wasi:random/random",

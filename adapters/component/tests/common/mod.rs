@@ -159,26 +159,12 @@ pub struct Bench {
 }
 
 impl Platform for Bench {
-    fn interfaces() -> &'static [&'static Interface<Self>] {
+    fn packages() -> &'static [&'static [&'static Interface<Self>]] {
         &[
-            Cli::<Self>::ENVIRONMENT,
-            Cli::<Self>::EXIT,
-            Cli::<Self>::STDIN,
-            Cli::<Self>::STDOUT,
-            Cli::<Self>::STDERR,
-            Cli::<Self>::TERMINAL_INPUT,
-            Cli::<Self>::TERMINAL_OUTPUT,
-            Cli::<Self>::TERMINAL_STDIN,
-            Cli::<Self>::TERMINAL_STDOUT,
-            Cli::<Self>::TERMINAL_STDERR,
-            Clocks::<Self>::MONOTONIC,
-            Clocks::<Self>::WALL,
-            Io::<Self>::ERROR,
-            Io::<Self>::POLL,
-            Io::<Self>::STREAMS,
-            Random::<Self>::RANDOM,
-            Random::<Self>::INSECURE,
-            Random::<Self>::INSECURE_SEED,
+            Cli::<Self>::ALL,
+            Clocks::<Self>::ALL,
+            Io::<Self>::ALL,
+            Random::<Self>::ALL,
         ]
     }
 }
@@ -419,7 +405,6 @@ fn link_any<S: Platform>(target: Target<'_>) -> Linked<S> {
 
 pub fn signature_of<S: Platform>(interface: &str, function: &str) -> Signature {
     let function = S::interfaces()
-        .iter()
         .filter(|candidate| candidate.name == interface)
         .flat_map(|interface| interface.functions)
         .find(|candidate| candidate.name == function)

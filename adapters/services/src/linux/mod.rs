@@ -9,7 +9,7 @@ mod stdio;
 
 use vyoma_component::host::{Interface, Platform};
 use vyoma_component::services::{Datetime, Instant, Pollable, Services, StreamError};
-use vyoma_component::wasi::sockets::{NameLookup, NetworkInterfaces, TcpInterfaces, UdpInterfaces};
+use vyoma_component::wasi::sockets::AllSockets;
 use vyoma_component::wasi::{cli::Cli, clocks::Clocks, filesystem::Files, io::Io, random::Random};
 use vyoma_runtime::{EngineError, RunConfig};
 
@@ -94,35 +94,14 @@ impl Linux {
 }
 
 impl Platform for Linux {
-    fn interfaces() -> &'static [&'static Interface<Self>] {
+    fn packages() -> &'static [&'static [&'static Interface<Self>]] {
         &[
-            Cli::<Self>::ENVIRONMENT,
-            Cli::<Self>::EXIT,
-            Cli::<Self>::STDIN,
-            Cli::<Self>::STDOUT,
-            Cli::<Self>::STDERR,
-            Cli::<Self>::TERMINAL_INPUT,
-            Cli::<Self>::TERMINAL_OUTPUT,
-            Cli::<Self>::TERMINAL_STDIN,
-            Cli::<Self>::TERMINAL_STDOUT,
-            Cli::<Self>::TERMINAL_STDERR,
-            Clocks::<Self>::MONOTONIC,
-            Clocks::<Self>::WALL,
-            Io::<Self>::ERROR,
-            Io::<Self>::POLL,
-            Io::<Self>::STREAMS,
-            Random::<Self>::RANDOM,
-            Random::<Self>::INSECURE,
-            Random::<Self>::INSECURE_SEED,
-            Files::<Self>::PREOPENS,
-            Files::<Self>::TYPES,
-            NetworkInterfaces::<Self>::NETWORK,
-            NetworkInterfaces::<Self>::INSTANCE_NETWORK,
-            NameLookup::<Self>::IP_NAME_LOOKUP,
-            TcpInterfaces::<Self>::CREATE,
-            TcpInterfaces::<Self>::TCP,
-            UdpInterfaces::<Self>::CREATE,
-            UdpInterfaces::<Self>::UDP,
+            Cli::<Self>::ALL,
+            Clocks::<Self>::ALL,
+            Io::<Self>::ALL,
+            Random::<Self>::ALL,
+            Files::<Self>::ALL,
+            AllSockets::<Self>::ALL,
         ]
     }
 }

@@ -96,7 +96,6 @@ impl App {
         arguments: &[u64],
     ) -> Result<R, Trap> {
         let function = Linux::interfaces()
-            .iter()
             .find(|known| known.name == interface)
             .and_then(|known| known.functions.iter().find(|known| known.name == name))
             .unwrap_or_else(|| panic!("no function {name} of {interface}"));
@@ -152,7 +151,6 @@ impl App {
     /// Drops a handle.
     pub(crate) fn drop(&mut self, resource: &str, handle: u32) -> Result<(), Trap> {
         let resource = Linux::interfaces()
-            .iter()
             .flat_map(|known| known.resources)
             .find(|known| known.name == resource)
             .unwrap_or_else(|| panic!("no resource {resource}"));
@@ -336,7 +334,6 @@ pub(crate) fn flat(address: SocketAddr) -> Vec<u64> {
 
 fn find(method: &str) -> (&'static str, &'static str) {
     Linux::interfaces()
-        .iter()
         .find_map(|interface| {
             let known = interface.functions.iter().find(|f| f.name == method)?;
             Some((interface.name, known.name))

@@ -1,6 +1,6 @@
 //! `wasi:filesystem@0.2`: types and preopens, over the trait [`Filesystem`]. What a path means and which error code an
 //! operation gives is the platform's; here are the handles, the lists and the streams. Listed by platforms that have files in
-//! their [`interfaces`](crate::host::Platform::interfaces).
+//! their [`packages`](crate::host::Platform::packages).
 
 mod service;
 mod types;
@@ -27,6 +27,9 @@ use crate::{function, resource};
 pub struct Files<S>(PhantomData<S>);
 
 impl<S: Filesystem> Files<S> {
+    /// The package.
+    pub const ALL: &'static [&'static Interface<S>] = &[Self::PREOPENS, Self::TYPES];
+
     /// `wasi:filesystem/preopens`
     pub const PREOPENS: &'static Interface<S> = &Interface {
         name: "wasi:filesystem/preopens",

@@ -26,10 +26,28 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 use core::net::{IpAddr, SocketAddr};
 
+use crate::host::Interface;
 use crate::services::{Pollable, Services};
 use crate::trap::Trap;
+
+/// The interfaces over services `S`.
+pub struct AllSockets<S>(PhantomData<S>);
+
+impl<S: Sockets> AllSockets<S> {
+    /// The package.
+    pub const ALL: &'static [&'static Interface<S>] = &[
+        NetworkInterfaces::<S>::NETWORK,
+        NetworkInterfaces::<S>::INSTANCE_NETWORK,
+        NameLookup::<S>::IP_NAME_LOOKUP,
+        TcpInterfaces::<S>::CREATE,
+        TcpInterfaces::<S>::TCP,
+        UdpInterfaces::<S>::CREATE,
+        UdpInterfaces::<S>::UDP,
+    ];
+}
 
 /// The most bytes of one read, write or batch of datagrams, as in wasmtime-wasi.
 pub const MAX_TRANSFER: usize = 64 * 1024;
