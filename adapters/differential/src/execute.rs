@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::profile::OptimizationLevel;
-use vyoma_capabilities::resolve::Grants;
-use vyoma_runtime::{Activity, RunConfig};
+use vyoma_runtime::RunConfig;
+use vyoma_runtime::conformance::end;
 
 use crate::engines;
 
@@ -31,13 +30,6 @@ pub struct Outcome {
     pub stdout: Vec<u8>,
 }
 
-struct Nobody;
-
-impl Activity for Nobody {
-    fn enter(&self) {}
-    fn leave(&self) {}
-}
-
 /// The child's part. The guest's stdin and stdout are this process's own.
 pub fn child(engine: &str, component: &Path, report: &Path) -> Result<(), String> {
     let ending = run(engine, component).unwrap_or_else(|why| why);
@@ -51,16 +43,9 @@ fn run(name: &str, component: &Path) -> Result<String, String> {
     let file = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
     std::fs::write(file.path(), artefact).map_err(|error| error.to_string())?;
     let config = RunConfig {
-        name: "app".to_owned(),
-        args: vec!["one".to_owned(), String::new(), "drei".to_owned()],
         env: vec![("KEY".to_owned(), "value".to_owned())],
-        grants: Grants {
-            stdio: true,
-            ..Grants::default()
-        },
         memory_bytes: Some(MEMORY),
-        data: None,
-        activity: Arc::new(Nobody),
+        ..RunConfig::stdio_only("app", &["one", "", "drei"])
     };
     let artefact = File::open(file.path()).map_err(|error| error.to_string())?;
     Ok(match engine.load(artefact, config) {
@@ -91,7 +76,7 @@ pub fn outcome(program: &Path, engine: &str, file: &Path) -> Result<Outcome, std
         .stdout(File::create(&stdout)?)
         .stderr(Stdio::null())
         .spawn()?;
-    let status = end(&mut child)?;
+    let status = end(&mut child, PATIENCE)?;
     let ending = std::fs::read_to_string(&report).unwrap_or_else(|_| {
         status.map_or_else(
             || format!("process: still running after {PATIENCE:?}"),
@@ -102,22 +87,6 @@ pub fn outcome(program: &Path, engine: &str, file: &Path) -> Result<Outcome, std
         ending,
         stdout: std::fs::read(&stdout)?,
     })
-}
-
-/// Waits for the end, or makes it: none when it had to.
-fn end(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
-    let begin = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if begin.elapsed() > PATIENCE {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Runs the component in `file` on every engine: outcomes in the order of [`engines::names`].

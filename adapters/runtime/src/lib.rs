@@ -4,9 +4,11 @@
 //! artefact with the host functions that the grants allow. It deliberately knows nothing of processes, manifests
 //! or the store: `vyomad app` and `vyomad admit` call it, inside their sandbox.
 
+pub mod by_hand;
 pub mod component;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod cpu;
 pub mod network;
 pub mod trap;
 
@@ -16,6 +18,8 @@ use std::sync::Arc;
 use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::profile::OptimizationLevel;
 use vyoma_capabilities::resolve::Grants;
+
+pub use crate::cpu::CpuLevel;
 
 /// Why an engine would not have it. One line each, for people.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +106,32 @@ pub struct RunConfig {
     pub data: Option<File>,
     /// Told of every host call.
     pub activity: Arc<dyn Activity>,
+}
+
+impl RunConfig {
+    /// An app with its standard streams and nothing else, watched by nobody: for running one engine by hand.
+    pub fn stdio_only(name: &str, args: &[&str]) -> Self {
+        Self {
+            name: name.to_owned(),
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            env: Vec::new(),
+            grants: Grants {
+                stdio: true,
+                ..Grants::default()
+            },
+            memory_bytes: None,
+            data: None,
+            activity: Arc::new(Unwatched),
+        }
+    }
+}
+
+/// For runs without a watchdog.
+pub struct Unwatched;
+
+impl Activity for Unwatched {
+    fn enter(&self) {}
+    fn leave(&self) {}
 }
 
 /// A guest that is loaded and linked and has not executed its first instruction.

@@ -9,23 +9,14 @@ mod bare_wasm3;
 
 use std::error::Error;
 use std::fs::File;
-use std::sync::Arc;
 
 use vyoma_adapter_wamr::Wamr;
 use vyoma_adapter_wasm3::Wasm3;
 use vyoma_adapter_wasmtime::Wasmtime;
 use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::profile::OptimizationLevel;
-use vyoma_capabilities::resolve::Grants;
-use vyoma_runtime::{Activity, RunConfig, WasmRuntime};
+use vyoma_runtime::{CpuLevel, RunConfig, WasmRuntime};
 use vyoma_services::artefact;
-
-struct Nobody;
-
-impl Activity for Nobody {
-    fn enter(&self) {}
-    fn leave(&self) {}
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -47,18 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok(run(&artefact, rest)?)
         }
         ["run", engine, file, rest @ ..] => {
-            let config = RunConfig {
-                name: "speed".to_owned(),
-                args: rest.iter().map(|&arg| arg.to_owned()).collect(),
-                env: Vec::new(),
-                grants: Grants {
-                    stdio: true,
-                    ..Grants::default()
-                },
-                memory_bytes: None,
-                data: None,
-                activity: Arc::new(Nobody),
-            };
+            let config = RunConfig::stdio_only("speed", rest);
             match adapter(engine)?.load(File::open(file)?, config)?.run() {
                 Ending::Exited(0) => Ok(()),
                 other => Err(format!("the guest ended so: {other}").into()),
@@ -73,10 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn adapter(name: &str) -> Result<Box<dyn WasmRuntime>, String> {
     match name {
-        "wasmtime" => Ok(Box::new(Wasmtime::new(
-            vyoma_adapter_wasmtime::CpuLevel::detect(),
-        ))),
-        "wamr" => Ok(Box::new(Wamr::new(vyoma_adapter_wamr::CpuLevel::detect()))),
+        "wasmtime" => Ok(Box::new(Wasmtime::new(CpuLevel::detect()))),
+        "wamr" => Ok(Box::new(Wamr::new(CpuLevel::detect()))),
         "wasm3" => Ok(Box::new(Wasm3::new())),
         _ => Err(format!(
             "unknown engine `{name}`; expected wasmtime, wamr, wasm3, wamr-bare or wasm3-bare"

@@ -2,7 +2,7 @@
 //! both, since a program can link only one of their two WAMRs.
 
 use vyoma_capabilities::profile::OptimizationLevel;
-use vyoma_runtime::{ArtefactKey, EngineError};
+use vyoma_runtime::{ArtefactKey, CpuLevel};
 
 /// Name of the engine.
 pub(crate) const ENGINE: &str = "wamr";
@@ -35,77 +35,17 @@ const fn fingerprint(one: &[u8], two: &[u8]) -> u64 {
     hash
 }
 
-/// An architecture and the instructions beyond its first version that machine code may use. Named, never inferred, so
-/// that code made on a newer machine still runs on an older one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CpuLevel {
-    /// x86-64 as of 2003: SSE2.
-    V1,
-    /// x86-64-v2 (psABI): SSE3 to SSE4.2 and POPCNT; every processor since about 2010.
-    V2,
-    /// Armv8.0-A: what every 64-bit Arm processor has.
-    V8,
+/// The `target` part of the key of machine code.
+fn target(cpu: CpuLevel) -> String {
+    format!("{}+{}", cpu.target(), cpu.name())
 }
 
-impl CpuLevel {
-    /// The highest level that the running processor has.
-    pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let v2 = std::is_x86_feature_detected!("sse3")
-                && std::is_x86_feature_detected!("ssse3")
-                && std::is_x86_feature_detected!("sse4.1")
-                && std::is_x86_feature_detected!("sse4.2")
-                && std::is_x86_feature_detected!("popcnt");
-            if v2 { Self::V2 } else { Self::V1 }
-        }
-        #[cfg(target_arch = "aarch64")]
-        {
-            Self::V8
-        }
-    }
-
-    /// Reads what [`CpuLevel::name`] gives.
-    pub fn parse(name: &str) -> Result<Self, EngineError> {
-        match name {
-            "v1" => Ok(Self::V1),
-            "v2" => Ok(Self::V2),
-            "v8" => Ok(Self::V8),
-            _ => Err(EngineError::Refused(format!(
-                "unknown CPU level `{name}`; expected v1 or v2 (x86_64) or v8 (aarch64)"
-            ))),
-        }
-    }
-
-    /// `v1`, `v2` or `v8`
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::V1 => "v1",
-            Self::V2 => "v2",
-            Self::V8 => "v8",
-        }
-    }
-
-    /// Architecture, as Rust names it.
-    pub fn arch(self) -> &'static str {
-        match self {
-            Self::V1 | Self::V2 => "x86_64",
-            Self::V8 => "aarch64",
-        }
-    }
-
-    /// The `target` part of the key of machine code.
-    fn target(self) -> String {
-        format!("{}-unknown-linux-musl+{}", self.arch(), self.name())
-    }
-
-    /// Levels whose code a processor of this level runs.
-    fn runs(self) -> &'static [Self] {
-        match self {
-            Self::V1 => &[Self::V1],
-            Self::V2 => &[Self::V1, Self::V2],
-            Self::V8 => &[Self::V8],
-        }
+/// Levels whose code a processor of this level runs.
+fn runs(cpu: CpuLevel) -> &'static [CpuLevel] {
+    match cpu {
+        CpuLevel::V1 => &[CpuLevel::V1],
+        CpuLevel::V2 => &[CpuLevel::V1, CpuLevel::V2],
+        CpuLevel::V8 => &[CpuLevel::V8],
     }
 }
 
@@ -134,7 +74,7 @@ pub(crate) fn engine() -> String {
 
 /// The `target` part of the keys of machine code that a processor of level `cpu` runs.
 pub(crate) fn targets(cpu: CpuLevel) -> Vec<String> {
-    cpu.runs().iter().map(|level| level.target()).collect()
+    runs(cpu).iter().copied().map(target).collect()
 }
 
 /// The `flags` part of the key of machine code.
@@ -154,7 +94,7 @@ pub(crate) fn machine_code(
     ArtefactKey {
         component: component.to_owned(),
         engine: engine(),
-        target: cpu.target(),
+        target: target(cpu),
         flags: flags(level),
     }
 }

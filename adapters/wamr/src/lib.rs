@@ -17,11 +17,10 @@ use std::fs::File;
 use std::io::Read;
 
 use vyoma_capabilities::profile::OptimizationLevel;
-use vyoma_component::program::Program;
 use vyoma_runtime::{ArtefactKey, EngineError, Instance, RunConfig, WasmRuntime, component};
 use vyoma_services::artefact::{self, Artefact, Kind};
 
-pub use crate::key::CpuLevel;
+pub use vyoma_runtime::CpuLevel;
 
 /// WAMR for one CPU level.
 #[derive(Debug, Clone, Copy)]
@@ -80,17 +79,11 @@ impl WasmRuntime for Wamr {
     }
 
     fn validate(&self, component: &[u8]) -> Result<(), EngineError> {
-        component::check(component)?;
-        let program = reduce(component)?;
-        for import in &program.imports {
-            vyoma_component::host::link::<vyoma_services::Linux>(import)
-                .map_err(|why| EngineError::Refused(why.to_string()))?;
-        }
-        Ok(())
+        component::check(component)
     }
 
     fn compile(&self, component: &[u8], _level: OptimizationLevel) -> Result<Vec<u8>, EngineError> {
-        let program = reduce(component)?;
+        let program = component::program(component)?;
         let key = key::core_module(&vyoma_runtime::sha256_hex(component));
         Ok(artefact::encode(
             &key,
@@ -114,10 +107,6 @@ impl WasmRuntime for Wamr {
         self.check(&artefact)?;
         run::prepare(&artefact, config)
     }
-}
-
-fn reduce(component: &[u8]) -> Result<Program<'_>, EngineError> {
-    Program::of(component).map_err(|refusal| EngineError::Refused(refusal.to_string()))
 }
 
 /// What WAMR itself could not do.
@@ -156,18 +145,5 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), 13);
-    }
-
-    #[test]
-    fn cpu_levels_read_back_and_others_are_refused_with_the_choices() {
-        for level in [CpuLevel::V1, CpuLevel::V2, CpuLevel::V8] {
-            assert_eq!(CpuLevel::parse(level.name()).unwrap(), level);
-        }
-        let error = CpuLevel::parse("v3").unwrap_err().to_string();
-        assert!(
-            error.contains("`v3`") && error.contains("v1 or v2"),
-            "{error}"
-        );
-        assert_eq!(CpuLevel::detect().arch(), std::env::consts::ARCH);
     }
 }

@@ -4,7 +4,6 @@
 //! starts no thread (except for name look-up, which only the `network` grant allows) and opens no file after `load`, so
 //! that the caller can lock the process down between `load` and `run`.
 
-mod cpu;
 mod host;
 mod limits;
 mod run;
@@ -19,7 +18,7 @@ use vyoma_runtime::{ArtefactKey, EngineError, Instance, RunConfig, WasmRuntime, 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-pub use crate::cpu::CpuLevel;
+pub use vyoma_runtime::CpuLevel;
 
 /// The Wasmtime that this crate is built with. A test compares it with Cargo.lock.
 const VERSION: &str = "48.0.8";

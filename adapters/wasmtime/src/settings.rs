@@ -46,7 +46,7 @@ fn common() -> Result<Config> {
 pub(crate) fn compiler(cpu: CpuLevel, level: OptimizationLevel) -> Result<Config> {
     let mut config = common()?;
     config.target(cpu.target())?;
-    for flag in cpu.flags() {
+    for flag in instruction_sets(cpu) {
         // SAFETY: the flags name instruction sets. Code that uses them runs only where Wasmtime found them when it loaded
         // the artefact: the flags are recorded in it and checked against the processor.
         unsafe { config.cranelift_flag_enable(flag) };
@@ -64,6 +64,20 @@ pub(crate) fn runtime() -> Result<Config> {
     let mut config = common()?;
     config.enable_compiler(false);
     Ok(config)
+}
+
+/// Cranelift's names of the instruction sets that the level adds.
+fn instruction_sets(cpu: CpuLevel) -> &'static [&'static str] {
+    match cpu {
+        CpuLevel::V1 | CpuLevel::V8 => &[],
+        CpuLevel::V2 => &[
+            "has_sse3",
+            "has_ssse3",
+            "has_sse41",
+            "has_sse42",
+            "has_popcnt",
+        ],
+    }
 }
 
 fn cranelift(level: OptimizationLevel) -> OptLevel {

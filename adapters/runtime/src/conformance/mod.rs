@@ -11,6 +11,8 @@ mod linked;
 pub mod plain;
 mod process;
 
+pub use process::end;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::Path;

@@ -61,7 +61,7 @@ pub(super) fn run(folder: &Path, index: usize, case: &Run, artefact: &[u8]) -> i
     });
     let stdout = child.stdout.take().map(read_all);
     let stderr = child.stderr.take().map(read_all);
-    let status = end(&mut child);
+    let status = end(&mut child, PATIENCE);
     drop(feeder.join());
     let bytes = |reader: Option<std::thread::JoinHandle<Vec<u8>>>| {
         reader.map_or_else(Vec::new, |reader| reader.join().unwrap_or_default())
@@ -83,14 +83,14 @@ pub(super) fn run(folder: &Path, index: usize, case: &Run, artefact: &[u8]) -> i
     })
 }
 
-/// Waits for the end, or makes it: none when it had to.
-fn end(child: &mut Child) -> io::Result<Option<ExitStatus>> {
+/// Waits for the end at most as long as `patience`, then makes it: none when it had to.
+pub fn end(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
     let begin = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if begin.elapsed() > PATIENCE {
+        if begin.elapsed() > patience {
             child.kill()?;
             child.wait()?;
             return Ok(None);

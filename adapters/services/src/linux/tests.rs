@@ -6,18 +6,11 @@ use std::time::{Duration, Instant};
 use rustix::pipe::pipe;
 use vyoma_capabilities::resolve::Grants;
 use vyoma_component::services::{Pollable, Services, StreamError};
-use vyoma_runtime::{Activity, RunConfig};
+use vyoma_runtime::{RunConfig, Unwatched};
 
 use super::poll::{Event, Interest, Wait, Watch};
 use super::stdio::Standard;
 use super::{Input, Linux, Output};
-
-struct Unwatched;
-
-impl Activity for Unwatched {
-    fn enter(&self) {}
-    fn leave(&self) {}
-}
 
 fn linux() -> Linux {
     Linux::new(RunConfig {

@@ -12,15 +12,8 @@ use vyoma_component::host::{self, Platform};
 use vyoma_component::program::{Import, Target};
 use vyoma_component::trap::Trap;
 use vyoma_component::wasi::sockets::{ErrorCode, IpSocketAddress};
-use vyoma_runtime::{Activity, RunConfig};
+use vyoma_runtime::{RunConfig, Unwatched};
 use vyoma_services::Linux;
-
-struct Quiet;
-
-impl Activity for Quiet {
-    fn enter(&self) {}
-    fn leave(&self) {}
-}
 
 /// Arguments of a call are put at the start of memory, results from here on.
 const RESULTS: u32 = 1 << 20;
@@ -76,7 +69,7 @@ impl App {
             },
             memory_bytes: None,
             data: None,
-            activity: Arc::new(Quiet),
+            activity: Arc::new(Unwatched),
         };
         Self {
             services: Linux::new(config).unwrap(),

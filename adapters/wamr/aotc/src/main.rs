@@ -23,7 +23,7 @@ use vyoma_capabilities::profile::OptimizationLevel;
 use vyoma_component::program::Program;
 use vyoma_services::artefact::{self, Kind};
 
-use crate::key::CpuLevel;
+use vyoma_runtime::CpuLevel;
 
 const USAGE: &str = "usage: vyoma-aotc --target aarch64|x86_64 [--cpu v1|v2|v8] [--level none|size|balanced|speed] --out FILE COMPONENT\n\
     `-` is stdin or stdout. --cpu: v2 for x86_64 and v8 for aarch64 unless given; --level: speed unless given.\n\

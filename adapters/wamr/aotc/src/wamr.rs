@@ -7,7 +7,8 @@ use std::path::Path;
 
 use vyoma_capabilities::profile::OptimizationLevel;
 
-use crate::key::{self, CpuLevel};
+use crate::key;
+use vyoma_runtime::CpuLevel;
 
 /// Room for what WAMR says about a module that it can't load.
 const ERROR: usize = 256;

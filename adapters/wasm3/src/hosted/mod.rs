@@ -9,7 +9,6 @@ mod stack;
 use std::fs::File;
 
 use vyoma_capabilities::profile::OptimizationLevel;
-use vyoma_component::program::Program;
 use vyoma_runtime::{ArtefactKey, EngineError, Instance, RunConfig, WasmRuntime, component};
 use vyoma_services::artefact::{self, Kind};
 use vyoma_wasm3_sys::VERSION;
@@ -49,12 +48,11 @@ impl WasmRuntime for Wasm3 {
     }
 
     fn validate(&self, bytes: &[u8]) -> Result<(), EngineError> {
-        component::check(bytes)?;
-        program(bytes).map(drop)
+        component::check(bytes)
     }
 
     fn compile(&self, bytes: &[u8], level: OptimizationLevel) -> Result<Vec<u8>, EngineError> {
-        let program = program(bytes)?;
+        let program = component::program(bytes)?;
         let key = self.key(&vyoma_runtime::sha256_hex(bytes), level);
         Ok(artefact::encode(
             &key,
@@ -67,10 +65,6 @@ impl WasmRuntime for Wasm3 {
     fn load(&self, artefact: File, config: RunConfig) -> Result<Box<dyn Instance>, EngineError> {
         run::load(&artefact, config)
     }
-}
-
-fn program(bytes: &[u8]) -> Result<Program<'_>, EngineError> {
-    Program::of(bytes).map_err(|refusal| EngineError::Refused(refusal.to_string()))
 }
 
 /// The `engine` part of a key.

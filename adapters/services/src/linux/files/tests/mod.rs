@@ -10,12 +10,11 @@ mod times;
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use tempfile::TempDir;
 use vyoma_capabilities::resolve::Grants;
 use vyoma_component::wasi::filesystem::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
-use vyoma_runtime::{Activity, RunConfig};
+use vyoma_runtime::RunConfig;
 
 use super::{Descriptor, Files, Result};
 
@@ -87,22 +86,13 @@ impl Drop for Folder {
 }
 
 fn config(filesystem: bool, data: Option<File>) -> RunConfig {
-    struct Nobody;
-    impl Activity for Nobody {
-        fn enter(&self) {}
-        fn leave(&self) {}
-    }
     RunConfig {
-        name: "app".to_string(),
-        args: Vec::new(),
-        env: Vec::new(),
         grants: Grants {
             filesystem,
             ..Grants::default()
         },
-        memory_bytes: None,
         data,
-        activity: Arc::new(Nobody),
+        ..RunConfig::stdio_only("app", &[])
     }
 }
 

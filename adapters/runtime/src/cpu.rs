@@ -1,7 +1,7 @@
 //! What compiled code may ask of a processor. Named, never inferred, so that one component has one artefact on all
 //! machines of a level and an image built on a newer machine still starts on an older one.
 
-use vyoma_runtime::EngineError;
+use crate::EngineError;
 
 /// An architecture and the instructions beyond its first version that code may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,24 +63,10 @@ impl CpuLevel {
     }
 
     /// Target triple of the code. The C library in it makes no difference to the code: devices have musl, so it says musl.
-    pub(crate) fn target(self) -> &'static str {
+    pub fn target(self) -> &'static str {
         match self {
             Self::V1 | Self::V2 => "x86_64-unknown-linux-musl",
             Self::V8 => "aarch64-unknown-linux-musl",
-        }
-    }
-
-    /// Cranelift's names of the instruction sets that the level adds.
-    pub(crate) fn flags(self) -> &'static [&'static str] {
-        match self {
-            Self::V1 | Self::V8 => &[],
-            Self::V2 => &[
-                "has_sse3",
-                "has_ssse3",
-                "has_sse41",
-                "has_sse42",
-                "has_popcnt",
-            ],
         }
     }
 }
