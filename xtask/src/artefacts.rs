@@ -91,6 +91,26 @@ fn build(
     Ok(file)
 }
 
+/// Builds one source file as a static program for `arch`. It may need nothing but std, so rustc alone is enough.
+pub(crate) fn standalone(
+    context: &Context,
+    source: &str,
+    arch: Arch,
+    program: &Path,
+) -> anyhow::Result<()> {
+    if let Some(folder) = program.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut rustc = Command::new("rustc");
+    rustc.current_dir(&context.root);
+    rustc.args(["--edition", "2024", "-O", "--target", arch.rust_target()]);
+    rustc.args(["-C", "panic=abort", "-C", "strip=symbols"]);
+    if arch.name() != std::env::consts::ARCH {
+        rustc.args(["-C", "linker=rust-lld"]);
+    }
+    call(rustc.arg(source).arg("-o").arg(program))
+}
+
 /// Builds the ahead-of-time compiler of WAMR's platforms, which runs on this machine, and returns its path.
 pub(crate) fn aotc(context: &Context) -> anyhow::Result<PathBuf> {
     say("building vyoma-aotc");

@@ -19,7 +19,7 @@ use crate::artefacts;
 use crate::boot::{self, MachineOptions, Plan, Report};
 use crate::budget;
 use crate::context::{Context, call, capture, say, write_atomically};
-use crate::control::Control;
+use crate::control::{self, Control};
 use crate::data::Disk;
 use crate::figures::{Figure, Goal, table};
 use crate::image::{self, Image, WhichApps};
@@ -148,19 +148,8 @@ impl Hosted {
 
 impl Drop for Hosted {
     fn drop(&mut self) {
-        // In order, so that it takes its apps along; then, should it not listen, the hard way.
-        let asked = self
-            .connect()
-            .and_then(|mut control| control.ask(&Request::Shutdown));
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while asked.is_ok() && Instant::now() < deadline {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let control = self.connect();
+        control::end(&mut self.child, control);
     }
 }
 
@@ -464,22 +453,7 @@ fn since_kernel_entry(report: &Report) -> anyhow::Result<f64> {
 
 fn bare_init(context: &Context, arch: Arch) -> anyhow::Result<PathBuf> {
     let program = context.out.join(format!("bare-init-{}", arch.name()));
-    std::fs::create_dir_all(&context.out)?;
-    let mut rustc = Command::new("rustc");
-    rustc.current_dir(&context.root).args([
-        "--edition",
-        "2024",
-        "-O",
-        "-C",
-        "panic=abort",
-        "-C",
-        "strip=symbols",
-    ]);
-    rustc.args(["--target", arch.rust_target()]);
-    if arch == Arch::Aarch64 {
-        rustc.args(["-C", "linker=rust-lld"]);
-    }
-    call(rustc.arg("xtask/baselines/init.rs").arg("-o").arg(&program))?;
+    artefacts::standalone(context, "xtask/baselines/init.rs", arch, &program)?;
     Ok(program)
 }
 

@@ -5,9 +5,9 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::context::{Context, call};
+use crate::artefacts;
+use crate::context::Context;
 use crate::control::Control;
 use crate::platforms::Arch;
 
@@ -18,25 +18,10 @@ pub(crate) const PATH: &str = "bridge";
 /// The word for the kernel's command line that starts it.
 pub(crate) const START: &str = "rdinit=/bridge";
 
-/// Builds it into `folder` as a static program: it needs nothing but std, so rustc alone is enough.
+/// Builds it into `folder`.
 pub(crate) fn build(context: &Context, arch: Arch, folder: &Path) -> anyhow::Result<PathBuf> {
     let program = folder.join(PATH);
-    let mut rustc = Command::new("rustc");
-    rustc.current_dir(&context.root).args([
-        "--edition",
-        "2024",
-        "-O",
-        "-C",
-        "panic=abort",
-        "-C",
-        "strip=symbols",
-        "--target",
-        arch.rust_target(),
-    ]);
-    if arch.name() != std::env::consts::ARCH {
-        rustc.args(["-C", "linker=rust-lld"]);
-    }
-    call(rustc.arg("tests/src/bin/bridge.rs").arg("-o").arg(&program))?;
+    artefacts::standalone(context, "tests/src/bin/bridge.rs", arch, &program)?;
     Ok(program)
 }
 

@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::process::Child;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use vyoma_capabilities::control::{
@@ -78,4 +79,23 @@ impl Control {
             response => Ok(response),
         }
     }
+}
+
+/// How long a daemon, or a device, may take to end in order.
+const ORDERLY_END: Duration = Duration::from_secs(30);
+/// Between two looks whether it has.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Ends a daemon or a device in order, so that it takes its apps along; should it not listen, the hard way.
+pub(crate) fn end(child: &mut Child, control: anyhow::Result<Control>) {
+    let asked = control.and_then(|mut control| control.ask(&Request::Shutdown));
+    let deadline = Instant::now() + ORDERLY_END;
+    while asked.is_ok() && Instant::now() < deadline {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        std::thread::sleep(LOOK);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }

@@ -12,7 +12,7 @@ use vyoma_capabilities::control::{AppStatus, DeviceInfo, LogLine, Request, Respo
 use super::job::Job;
 use crate::bridge;
 use crate::context::{Context, write_atomically};
-use crate::control::Control;
+use crate::control::{self, Control};
 use crate::platforms::Arch;
 
 /// For what has to be built first, and for an emulated machine on a busy host.
@@ -218,19 +218,8 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        // A device powers off, a hosted daemon ends and takes its apps along; then, should it not listen, the hard way.
-        let asked = self
-            .connect()
-            .and_then(|mut control| control.ask(&Request::Shutdown));
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while asked.is_ok() && Instant::now() < deadline {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            std::thread::sleep(LOOK);
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let control = self.connect();
+        control::end(&mut self.child, control);
     }
 }
 
