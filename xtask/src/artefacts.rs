@@ -52,8 +52,8 @@ pub(crate) fn device(context: &Context, target: &Target, probe: bool) -> anyhow:
     Ok(kept)
 }
 
-/// At a fixed address: a static program that can lie anywhere relocates itself in every process, which costs each app some
-/// 400 KB of private memory. What that gives up is in docs/operating.md ("Memory").
+/// At a fixed address: a static program that can lie anywhere relocates itself in every process, which costs each app
+/// private memory. What that gives up is in docs/operating.md ("Memory").
 const DEVICE_FLAGS: &[&str] = &["-C", "relocation-model=static"];
 
 fn build(

@@ -93,7 +93,7 @@ pub struct Needs {
 
 impl Needs {
     /// What the engine of a microcontroller needs at run time beside the app's own: environment, runtime, module and a page of
-    /// constants of wasm3 0.9 built for 32 bits. Measured: 5.5 to 7 KB (docs/engines.md, "Memory on a microcontroller").
+    /// constants of wasm3 0.9 built for 32 bits; an estimate, as is all of this (docs/engines.md, "Memory on a microcontroller").
     const FIXED: u64 = 7 * 1024;
     /// Bytes that wasm3 0.9 keeps of a function on 32 bits.
     const FUNCTION: u64 = 64;
