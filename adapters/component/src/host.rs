@@ -1,8 +1,8 @@
 //! From an import of the core module to the host function behind it, and the call itself.
 //!
 //! A platform names the packages that it has ([`Platform::packages`]); an adapter links each import of a
-//! program once, and then calls by the link. Versions of an interface that semver calls compatible (0.2.x) are the same
-//! interface. Nothing here knows an engine.
+//! program once, and then calls by the link. Versions of an interface that semver calls compatible are the same interface.
+//! Nothing here knows an engine.
 
 use alloc::string::String;
 use core::fmt;
@@ -30,7 +30,7 @@ pub trait Platform: Sized + 'static {
 
 /// An interface as the host provides it.
 pub struct Interface<S: 'static> {
-    /// Without its version: `wasi:io/streams`
+    /// `vyoma:uart/uart@0.1.0`; without a version it has WASI's, 0.2: `wasi:io/streams`
     pub name: &'static str,
     /// Its functions and methods.
     pub functions: &'static [Function<S>],
@@ -208,11 +208,7 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
         name: name.clone().into_owned(),
         signatures,
     };
-    let interface = versioned
-        .split_once('@')
-        .filter(|(_, version)| is_compatible(version))
-        .and_then(|(name, _)| S::interfaces().find(|interface| interface.name == name))
-        .ok_or_else(|| unlinked(None))?;
+    let interface = interface::<S>(versioned).ok_or_else(|| unlinked(None))?;
     let (kind, expected) = match &import.target {
         Target::Function { .. } => {
             let function = interface
@@ -245,11 +241,36 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
     })
 }
 
-/// 0.2.x. A pre-release (`0.2.0-rc-2024-01-16`) is compatible with itself only.
-fn is_compatible(version: &str) -> bool {
-    version
-        .strip_prefix("0.2.")
-        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
+/// What platform `S` has in the place of an interface that a guest names with its version.
+pub fn interface<S: Platform>(versioned: &str) -> Option<&'static Interface<S>> {
+    let (name, wanted) = versioned.split_once('@')?;
+    S::interfaces().find(|interface| {
+        let (provided, version) = interface
+            .name
+            .split_once('@')
+            .unwrap_or((interface.name, WASI));
+        provided == name && is_compatible(version, wanted)
+    })
+}
+
+/// The version of WASI that interfaces have which name none.
+const WASI: &str = "0.2.0";
+
+/// Whether a guest that was made for version `wanted` runs with `provided`, by semver: below 1.0 the same minor version,
+/// whatever the patch. A pre-release (`0.2.0-draft`, `0.2.0-rc-2024-01-16`) is compatible with itself only.
+fn is_compatible(provided: &str, wanted: &str) -> bool {
+    provided == wanted
+        || match (minor(provided), minor(wanted)) {
+            (Some(provided), Some(wanted)) => provided == wanted,
+            _ => false,
+        }
+}
+
+/// `0.2` of `0.2.12`; none for a pre-release or what is no version.
+fn minor(version: &str) -> Option<&str> {
+    let (minor, patch) = version.rsplit_once('.')?;
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (minor.strip_prefix("0.").is_some_and(number) && number(patch)).then_some(minor)
 }
 
 /// Calls a linked import. A guest that is inside its `realloc` on behalf of a host call must not call another host

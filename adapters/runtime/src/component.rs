@@ -104,37 +104,6 @@ const NAMES: &[(WasmFeatures, &str)] = &[
     ),
 ];
 
-/// The interfaces that a host here provides; WASI 0.2, any patch version.
-const INTERFACES: &[&str] = &[
-    "wasi:cli/environment",
-    "wasi:cli/exit",
-    "wasi:cli/stderr",
-    "wasi:cli/stdin",
-    "wasi:cli/stdout",
-    "wasi:cli/terminal-input",
-    "wasi:cli/terminal-output",
-    "wasi:cli/terminal-stderr",
-    "wasi:cli/terminal-stdin",
-    "wasi:cli/terminal-stdout",
-    "wasi:clocks/monotonic-clock",
-    "wasi:clocks/wall-clock",
-    "wasi:filesystem/preopens",
-    "wasi:filesystem/types",
-    "wasi:io/error",
-    "wasi:io/poll",
-    "wasi:io/streams",
-    "wasi:random/insecure",
-    "wasi:random/insecure-seed",
-    "wasi:random/random",
-    "wasi:sockets/instance-network",
-    "wasi:sockets/ip-name-lookup",
-    "wasi:sockets/network",
-    "wasi:sockets/tcp",
-    "wasi:sockets/tcp-create-socket",
-    "wasi:sockets/udp",
-    "wasi:sockets/udp-create-socket",
-];
-
 /// Reads a component: well-formed or refused. It need not be one that [`check`] admits.
 pub fn inspect(bytes: &[u8]) -> Result<ComponentInfo, EngineError> {
     shape(bytes)?;
@@ -158,12 +127,9 @@ pub fn check(bytes: &[u8]) -> Result<(), EngineError> {
     }
     let info = read(bytes)?;
     for import in &info.imports {
-        let known = import
-            .split_once('@')
-            .is_some_and(|(name, version)| INTERFACES.contains(&name) && is_0_2(version));
-        if !known {
+        if host::interface::<Known>(import).is_none() {
             return Err(EngineError::Refused(format!(
-                "imports `{import}`, which no host here provides; expected interfaces of wasi:cli, clocks, filesystem, io, random and sockets at 0.2.x"
+                "imports `{import}`, which no host here provides; expected interfaces of wasi:cli, clocks, filesystem, io, random and sockets at 0.2.x, wasi:gpio at 0.2.x, wasi:i2c and wasi:spi at 0.2.0-draft, vyoma:device, uart and adc at 0.1.x"
             )));
         }
     }

@@ -1,16 +1,29 @@
-//! The host functions against the WIT of WASI 0.2: names and core signatures, worked out by wit-parser, in both directions.
+//! The host functions against the WIT of WASI 0.2 and of capabilities/wit: names and core signatures, worked out by wit-parser, in both directions.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use vyoma_component::host::Platform;
+use vyoma_component::host::{self, Platform};
 use vyoma_component::program::{CoreType, Signature};
 use vyoma_services::Linux;
 use wit_parser::abi::{AbiVariant, WasmType};
 use wit_parser::{FunctionKind, Resolve, TypeDefKind};
 
-/// Packages, each after those that it uses.
-const PACKAGES: [&str; 6] = ["io", "clocks", "filesystem", "random", "sockets", "cli"];
+/// Files of packages, each after those that it uses.
+const PACKAGES: [&str; 12] = [
+    "capabilities/wit/deps/io",
+    "adapters/runtime/src/conformance/wit/clocks",
+    "adapters/runtime/src/conformance/wit/filesystem",
+    "adapters/runtime/src/conformance/wit/random",
+    "adapters/runtime/src/conformance/wit/sockets",
+    "adapters/runtime/src/conformance/wit/cli",
+    "capabilities/wit/deps/gpio",
+    "capabilities/wit/deps/i2c",
+    "capabilities/wit/deps/spi",
+    "capabilities/wit/deps/device",
+    "capabilities/wit/deps/uart",
+    "capabilities/wit/deps/adc",
+];
 
 /// What a guest exports.
 const RUN: &str = "wasi:cli/run";
@@ -27,9 +40,8 @@ fn core_type(wit: WasmType) -> CoreType {
     }
 }
 
-/// Functions, and resources by their name with the signature of their drop.
-fn written() -> (Names, Names) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/src/conformance/wit");
+fn read() -> Resolve {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     // Without what is marked as unstable, as wasmtime-wasi links it.
     let mut resolve = Resolve::default();
     for package in PACKAGES {
@@ -38,6 +50,12 @@ fn written() -> (Names, Names) {
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         resolve.push_str(&path, &text).unwrap();
     }
+    resolve
+}
+
+/// Functions, and resources by their name with the signature of their drop.
+fn written() -> (Names, Names) {
+    let resolve = read();
     let (mut functions, mut resources) = (Names::new(), Names::new());
     for (id, interface) in &resolve.interfaces {
         let versioned = resolve.id_of(id).unwrap();
@@ -67,13 +85,14 @@ fn written() -> (Names, Names) {
 fn provided() -> (Names, Names) {
     let (mut functions, mut resources) = (Names::new(), Names::new());
     for interface in Linux::interfaces() {
+        let name = interface.name.split('@').next().unwrap();
         for function in interface.functions {
-            let key = (interface.name.to_owned(), function.name.to_owned());
+            let key = (name.to_owned(), function.name.to_owned());
             let twice = functions.insert(key, (function.signature)());
             assert_eq!(twice, None, "{} {}", interface.name, function.name);
         }
         for resource in interface.resources {
-            let key = (interface.name.to_owned(), resource.name.to_owned());
+            let key = (name.to_owned(), resource.name.to_owned());
             let twice = resources.insert(key, Signature::default());
             assert_eq!(twice, None, "{} {}", interface.name, resource.name);
         }
@@ -82,9 +101,9 @@ fn provided() -> (Names, Names) {
 }
 
 #[test]
-fn every_function_of_wasi_0_2_is_there_with_its_core_signature_and_no_other() {
+fn every_function_of_the_wit_is_there_with_its_core_signature_and_no_other() {
     let (written, provided) = (written().0, provided().0);
-    assert!(written.len() > 100, "{} functions read", written.len());
+    assert!(written.len() > 180, "{} functions read", written.len());
     for (name, signature) in &written {
         let found = provided
             .get(name)
@@ -97,10 +116,30 @@ fn every_function_of_wasi_0_2_is_there_with_its_core_signature_and_no_other() {
 }
 
 #[test]
-fn every_resource_of_wasi_0_2_can_be_dropped_and_no_other() {
+fn every_resource_of_the_wit_can_be_dropped_and_no_other() {
     let (written, provided) = (written().1, provided().1);
     assert_eq!(
         written.keys().collect::<Vec<_>>(),
         provided.keys().collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn every_interface_of_the_wit_is_found_under_its_own_version_and_no_other_is_there() {
+    let resolve = read();
+    let mut written: Vec<String> = resolve
+        .interfaces
+        .iter()
+        .map(|(id, _)| resolve.id_of(id).unwrap())
+        .filter(|name| !name.starts_with(RUN))
+        .collect();
+    for name in &written {
+        assert!(host::interface::<Linux>(name).is_some(), "{name}");
+    }
+    let strip = |name: &str| name.split('@').next().unwrap().to_owned();
+    let mut provided: Vec<String> = Linux::interfaces().map(|it| strip(it.name)).collect();
+    written = written.iter().map(|name| strip(name)).collect();
+    written.sort();
+    provided.sort();
+    assert_eq!(written, provided);
 }

@@ -51,10 +51,12 @@ macro_rules! record {
 /// definition, so that the order stands once. It has to be `Copy`.
 #[macro_export]
 macro_rules! enumeration {
-    ($(#[$attribute:meta])* $visibility:vis enum $name:ident { $($case:ident),+ $(,)? }) => {
+    ($(#[$attribute:meta])* $visibility:vis enum $name:ident {
+        $($(#[$case_attribute:meta])* $case:ident),+ $(,)?
+    }) => {
         $(#[$attribute])*
         $visibility enum $name {
-            $($case),+
+            $($(#[$case_attribute])* $case),+
         }
 
         impl $name {
@@ -168,10 +170,24 @@ macro_rules! flags {
 }
 
 /// A Rust enum whose cases each have one payload (or `()` in WIT's place of none), in WIT's order:
-/// `variant!(NewTimestamp { 0 NoChange, 1 Now, 2 Timestamp(Datetime) });`
+/// `variant!(NewTimestamp { 0 NoChange, 1 Now, 2 Timestamp(Datetime) });`. One that only guests pass, or only get, says so:
+/// `variant!(lift Operation { .. })`, `variant!(lower Outcome { .. })`; its payloads then need only that.
 #[macro_export]
 macro_rules! variant {
-    ($name:ident { $($tag:literal $case:ident $(($type:ty))?),+ $(,)? }) => {
+    (lift $name:ident $cases:tt) => {
+        $crate::variant!(@value $name $cases);
+        $crate::variant!(@lift $name $cases);
+    };
+    (lower $name:ident $cases:tt) => {
+        $crate::variant!(@value $name $cases);
+        $crate::variant!(@lower $name $cases);
+    };
+    ($name:ident $cases:tt) => {
+        $crate::variant!(@value $name $cases);
+        $crate::variant!(@lift $name $cases);
+        $crate::variant!(@lower $name $cases);
+    };
+    (@value $name:ident { $($tag:literal $case:ident $(($type:ty))?),+ $(,)? }) => {
         impl $crate::abi::Value for $name {
             const SIZE: u32 = {
                 let mut size = 0;
@@ -197,7 +213,8 @@ macro_rules! variant {
                 $($($crate::abi::macros::join_flat::<$type>(types, start);)?)+
             }
         }
-
+    };
+    (@lift $name:ident { $($tag:literal $case:ident $(($type:ty))?),+ $(,)? }) => {
         impl $crate::abi::Lift for $name {
             fn lift(
                 cx: &mut $crate::abi::Lifting<'_>,
@@ -222,7 +239,8 @@ macro_rules! variant {
                 })
             }
         }
-
+    };
+    (@lower $name:ident { $($tag:literal $case:ident $(($type:ty))?),+ $(,)? }) => {
         impl $crate::abi::Lower for $name {
             fn lower(
                 self,

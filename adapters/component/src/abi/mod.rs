@@ -200,8 +200,12 @@ impl Bytes {
 
     /// The bytes themselves.
     pub fn get<'a>(&self, guest: &'a mut dyn Guest) -> Result<&'a [u8], Trap> {
-        guest
-            .memory()
+        self.of(guest.memory())
+    }
+
+    /// The bytes themselves, of several views at a time.
+    pub fn of<'a>(&self, memory: &'a [u8]) -> Result<&'a [u8], Trap> {
+        memory
             .get(self.at as usize..)
             .and_then(|rest| rest.get(..self.length as usize))
             .ok_or(Trap::Abi("pointer is outside memory"))

@@ -17,14 +17,19 @@ use super::filesystem::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
     ErrorCode as FileError, Files, Filesystem, MetadataHash, NewTimestamp, OpenFlags, PathFlags,
 };
+use super::gpio::Gpio;
+use super::i2c::I2c;
 use super::io::Io;
 use super::random::Random;
 use super::sockets::{
     AllSockets, Background, Datagram, ErrorCode, IpAddressFamily, Sent, Socket, Sockets, Source,
     Tcp, TcpReader, TcpWriter, Udp,
 };
+use super::spi::Spi;
+use crate::absent;
 use crate::host::{Interface, Platform};
 use crate::services::{Datetime, Instant, Pollable, Services, StreamError};
+use crate::vyoma::{adc::Adc, device::Device, uart::Uart};
 
 /// The platform that does not exist.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +44,17 @@ impl Platform for Known {
             Random::<Self>::ALL,
             Files::<Self>::ALL,
             AllSockets::<Self>::ALL,
+            Gpio::<Self>::ALL,
+            I2c::<Self>::ALL,
+            Spi::<Self>::ALL,
+            Device::<Self>::ALL,
+            Uart::<Self>::ALL,
+            Adc::<Self>::ALL,
         ]
     }
 }
+
+absent!(Known: Pins, I2cBuses, SpiBuses, Uarts, Converters);
 
 impl Services for Known {
     type Input = ();

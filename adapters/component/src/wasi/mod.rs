@@ -10,7 +10,10 @@
 pub mod cli;
 pub mod clocks;
 pub mod filesystem;
+pub mod gpio;
+pub mod i2c;
 pub mod io;
 pub mod known;
 pub mod random;
 pub mod sockets;
+pub mod spi;

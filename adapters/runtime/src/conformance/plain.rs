@@ -1,6 +1,6 @@
 //! Core modules to components of the *plain shape*, with the encoder that `wasm32-wasip2` toolchains use.
 //!
-//! A module imports functions of WASI 0.2 under their WIT names (`wasi:io/streams@0.2.6`, `[method]output-stream.write`) and
+//! A module imports functions of WASI 0.2 and of capabilities/wit under their WIT names (`wasi:io/streams@0.2.6`, `[method]output-stream.write`) and
 //! exports `memory`, `cabi_realloc` and `wasi:cli/run@0.2.6#run`. [`expand`] spares text the import declarations: what is
 //! called `$output-stream.write` is imported. Used by the suite's cases and by the differential fuzzer.
 
@@ -18,14 +18,50 @@ const VERSION: &str = "0.2.6";
 const TEXT_VERSION: &str = "0.2.12";
 
 /// The packages, each after those that it uses.
-const PACKAGES: [(&str, &str); 6] = [
-    ("io.wit", include_str!("wit/io.wit")),
+const PACKAGES: [(&str, &str); 14] = [
+    (
+        "io.wit",
+        include_str!("../../../../capabilities/wit/deps/io.wit"),
+    ),
     ("clocks.wit", include_str!("wit/clocks.wit")),
     ("random.wit", include_str!("wit/random.wit")),
     ("filesystem.wit", include_str!("wit/filesystem.wit")),
     ("sockets.wit", include_str!("wit/sockets.wit")),
     ("cli.wit", include_str!("wit/cli.wit")),
+    (
+        "gpio.wit",
+        include_str!("../../../../capabilities/wit/deps/gpio.wit"),
+    ),
+    (
+        "i2c.wit",
+        include_str!("../../../../capabilities/wit/deps/i2c.wit"),
+    ),
+    (
+        "spi.wit",
+        include_str!("../../../../capabilities/wit/deps/spi.wit"),
+    ),
+    (
+        "device.wit",
+        include_str!("../../../../capabilities/wit/deps/device.wit"),
+    ),
+    (
+        "uart.wit",
+        include_str!("../../../../capabilities/wit/deps/uart.wit"),
+    ),
+    (
+        "adc.wit",
+        include_str!("../../../../capabilities/wit/deps/adc.wit"),
+    ),
+    (
+        "world.wit",
+        include_str!("../../../../capabilities/wit/world.wit"),
+    ),
+    ("suite.wit", SUITE),
 ];
+
+/// What a guest of the suite can import.
+const SUITE: &str = "package vyoma:suite;
+    world guest { include wasi:cli/command@0.2.12; include vyoma:peripherals/imports@0.1.0; }";
 
 /// The export that is the program.
 pub const RUN: &str = "wasi:cli/run@0.2.6#run";
@@ -57,12 +93,12 @@ fn wasi() -> &'static Wasi {
 
 fn read() -> Result<Wasi, Box<dyn std::error::Error>> {
     let mut resolve = Resolve::default();
-    let mut cli = None;
+    let mut suite = None;
     for (name, text) in PACKAGES {
-        cli = Some(resolve.push_source(name, &text.replace(TEXT_VERSION, VERSION))?);
+        suite = Some(resolve.push_source(name, &text.replace(TEXT_VERSION, VERSION))?);
     }
-    let cli = cli.ok_or("no package")?;
-    let world = resolve.select_world(&[cli], Some("command"))?;
+    let suite = suite.ok_or("no package")?;
+    let world = resolve.select_world(&[suite], Some("guest"))?;
     let mut imports = BTreeMap::new();
     for (key, item) in &resolve.worlds[world].imports {
         let WorldItem::Interface { id, .. } = item else {
@@ -123,7 +159,7 @@ fn core_type(ty: WasmType) -> &'static str {
     }
 }
 
-/// Every function of the command world and every `resource.drop`, by short name.
+/// Every function that a guest can import and every `resource.drop`, by short name.
 pub fn imports() -> &'static BTreeMap<String, Import> {
     &wasi().imports
 }

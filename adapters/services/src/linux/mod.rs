@@ -9,8 +9,10 @@ mod stdio;
 
 use vyoma_component::host::{Interface, Platform};
 use vyoma_component::services::{Datetime, Instant, Pollable, Services, StreamError};
+use vyoma_component::vyoma::{adc::Adc, device::Device, uart::Uart};
 use vyoma_component::wasi::sockets::AllSockets;
 use vyoma_component::wasi::{cli::Cli, clocks::Clocks, filesystem::Files, io::Io, random::Random};
+use vyoma_component::wasi::{gpio::Gpio, i2c::I2c, spi::Spi};
 use vyoma_runtime::{EngineError, RunConfig};
 
 use self::clocks::Monotonic;
@@ -93,6 +95,8 @@ impl Linux {
     }
 }
 
+vyoma_component::absent!(Linux: Pins, I2cBuses, SpiBuses, Uarts, Converters);
+
 impl Platform for Linux {
     fn packages() -> &'static [&'static [&'static Interface<Self>]] {
         &[
@@ -102,6 +106,12 @@ impl Platform for Linux {
             Random::<Self>::ALL,
             Files::<Self>::ALL,
             AllSockets::<Self>::ALL,
+            Gpio::<Self>::ALL,
+            I2c::<Self>::ALL,
+            Spi::<Self>::ALL,
+            Device::<Self>::ALL,
+            Uart::<Self>::ALL,
+            Adc::<Self>::ALL,
         ]
     }
 }

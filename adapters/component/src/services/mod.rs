@@ -3,8 +3,27 @@
 //! services do what is about the platform. A call may wait: on Linux in the kernel, on the microcontroller by giving
 //! the processor to others.
 
+mod absent;
+mod buses;
+mod converters;
+mod pins;
+mod serial;
+
+pub use absent::Absent;
+pub use buses::{
+    I2cBuses, I2cError, I2cOperation, NoAcknowledgeSource, SpiBuses, SpiError, SpiOperation,
+};
+pub use converters::{Converters, Range};
+pub use pins::{
+    ActiveLevel, DigitalConfig, DigitalFlags, Edge, EdgeLog, EdgeMark, GpioError, PinEvent,
+    PinMode, PinSetup, PinState, Pins, PullResistor,
+};
+pub use serial::{OpenPort, Parity, StopBits, UartConfig, Uarts};
+
 use alloc::string::String;
 use alloc::vec::Vec;
+
+use crate::enumeration;
 
 /// Nanoseconds of the monotonic clock: since an unspecified start, never going back.
 pub type Instant = u64;
@@ -115,3 +134,40 @@ pub trait Services: Sized + 'static {
     /// Whether it is ready now.
     fn is_ready(&mut self, pollable: &Pollable<Self::Wait>) -> bool;
 }
+
+enumeration! {
+    /// `vyoma:device/types` `error-code`: why something can't be opened or used.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum DeviceError {
+        /// The manifest does not declare it.
+        NotAllowed,
+        /// This platform does not have it, whatever the manifest says.
+        NotSupported,
+        /// Another app has it, or this one has it open.
+        AlreadyInUse,
+        /// The board has nothing of that name.
+        NoSuchDevice,
+        /// A setting that the device can't have.
+        InvalidArgument,
+        /// It fails, or went away.
+        HardwareFault,
+    }
+}
+
+impl DeviceError {
+    /// As WIT names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotAllowed => "not-allowed",
+            Self::NotSupported => "not-supported",
+            Self::AlreadyInUse => "already-in-use",
+            Self::NoSuchDevice => "no-such-device",
+            Self::InvalidArgument => "invalid-argument",
+            Self::HardwareFault => "hardware-fault",
+        }
+    }
+}
+
+// What `absent!` needs by path, also in a crate that does not name `alloc`.
+#[doc(hidden)]
+pub type Text = String;
