@@ -22,9 +22,8 @@ const FILES: [&str; 9] = [
 ];
 
 /// Settings for a microcontroller. Each trades speed or limits for memory; with the defaults one compilation takes 40 KB.
-const SMALL: [(&str, &str); 10] = [
+const SMALL: [(&str, &str); 9] = [
     ("d_m3Use32BitSlots", "1"),
-    ("d_m3CascadedOpcodes", "0"),
     ("d_m3MaxDuplicateFunctionImpl", "1"),
     // Only switches the check on: the limit itself is set for each call.
     ("d_m3MaxNativeStack", "4096"),
@@ -46,6 +45,9 @@ const HOSTED: [(&str, &str); 5] = [
     ("d_m3VerboseErrorMessages", "0"),
     ("d_m3LogOutput", "0"),
 ];
+
+/// Settings that the patches count on.
+const ALWAYS: [(&str, &str); 1] = [("d_m3CascadedOpcodes", "0")];
 
 fn main() {
     if let Err(why) = build() {
@@ -88,8 +90,9 @@ fn build() -> Result<(), String> {
         .flag("-ffp-contract=off")
         // A square root is one instruction, not a call that may set errno.
         .flag("-fno-math-errno");
-    let settings: &[_] = if bare { &SMALL } else { &HOSTED };
-    for (name, value) in settings {
+    let small = bare || env::var_os("CARGO_FEATURE_SMALL").is_some();
+    let settings: &[_] = if small { &SMALL } else { &HOSTED };
+    for (name, value) in ALWAYS.iter().chain(settings) {
         build.define(name, *value);
     }
     check_compiler(&build, bare)?;

@@ -331,6 +331,44 @@ pub(crate) const PATCHES: &[Patch] = &[
         "    if (numExports > 1)\n",
         "    if (false)\n",
     ),
+    // Code that can't be reached is stepped over, not compiled (vyoma_skip.h).
+    patch(
+        "m3_compile.c",
+        1,
+        "M3Result  CompileBlockStatements  (IM3Compilation o)\n{\n",
+        "#include \"vyoma_skip.h\"\n\nM3Result  CompileBlockStatements  (IM3Compilation o)\n{\n",
+    ),
+    patch(
+        "m3_compile.c",
+        1,
+        "        m3opcode_t opcode;\n        o->lastOpcodeStart = o->wasm;\n",
+        "        if (IsStackPolymorphic (o))\n        {\n_           (SkipUnreachable (o));\n        }\n\n        \
+         m3opcode_t opcode;\n        o->lastOpcodeStart = o->wasm;\n",
+    ),
+    // An opcode after the prefix 0xfc is a LEB128 number. The compiler read one byte, and the validator, built without
+    // cascaded opcodes, took such an instruction for one without immediates, operands and results.
+    patch(
+        "m3_core.c",
+        1,
+        "            if (ptr < i_end)\n            {\n                opcode = (opcode << 8) | (* ptr++);\n            }\n            \
+         else return m3Err_wasmUnderrun;\n",
+        "            u32 extended;\n            M3Result result = ReadLEB_u32 (& extended, & ptr, i_end);\n            \
+         if (result) return result;\n            opcode = (opcode << 8) | M3_MIN (extended, 0xff);\n",
+    ),
+    patch(
+        "m3_validate.c",
+        1,
+        "        switch (opcode)\n        {\n        // ---- Control ----\n",
+        "        u32 sub = opcode & 0xff;\n        if (opcode > 0xff) opcode >>= 8;\n\n        \
+         switch (opcode)\n        {\n        // ---- Control ----\n",
+    ),
+    patch(
+        "m3_validate.c",
+        1,
+        "            u32 sub;\n            r = ReadLEB_u32(&sub, &v->wasm, v->wasmEnd);\n            if (r) return r;\n            \
+         switch (sub) {\n",
+        "            switch (sub) {\n",
+    ),
     // There is no profiler; its file is not built.
     patch("m3_env.c", 1, "        m3_PrintProfilerInfo ();\n", ""),
     // Not used, and the only caller of the C library's number parsing.
