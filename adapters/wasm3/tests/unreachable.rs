@@ -30,8 +30,7 @@ fn run(results: &str, body: &str) -> Result<Option<u64>, Error> {
         memory_pages: 1,
         memory_bytes: None,
     };
-    let mut machine =
-        Machine::new(&module, &limits).map_err(|error| panic!("{error}: {body}"))?;
+    let mut machine = Machine::new(&module, &limits).map_err(|error| panic!("{error}: {body}"))?;
     let marker = 0_u8;
     machine.limit_native_stack((&raw const marker).addr() - (512 << 10));
     let run = machine.function("run").unwrap();
@@ -99,7 +98,11 @@ fn what_a_branch_took_along_is_the_result_of_the_block() {
     for (ty, value, bits) in [
         ("i32", "(i32.sub (local.get 0) (i32.const 3))", 2),
         ("i64", "(i64.extend_i32_u (local.get 0))", 5),
-        ("f32", "(f32.convert_i32_u (local.get 0))", u64::from(5_f32.to_bits())),
+        (
+            "f32",
+            "(f32.convert_i32_u (local.get 0))",
+            u64::from(5_f32.to_bits()),
+        ),
         ("f64", "(f64.convert_i32_u (local.get 0))", 5_f64.to_bits()),
         // Out of a constant and out of a local.
         ("i64", "(i64.const 7)", 7),
@@ -115,7 +118,9 @@ fn what_a_branch_took_along_is_the_result_of_the_block() {
                 let dead = format!("{dead} unreachable");
                 for body in [
                     format!("block (result {ty}) {value} {leave} {dead} end"),
-                    format!("loop (result {ty}) block (result {ty}) {value} {leave} {dead} end br 1 {dead} end"),
+                    format!(
+                        "loop (result {ty}) block (result {ty}) {value} {leave} {dead} end br 1 {dead} end"
+                    ),
                 ] {
                     let results = format!("(result {ty})");
                     assert_eq!(run(&results, &body), Ok(Some(bits)), "{body}");

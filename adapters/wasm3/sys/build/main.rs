@@ -178,18 +178,18 @@ fn copy_patched(source: &Path, out: &Path) -> Result<(), String> {
         }
         let mut text =
             fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        for patch in patches::PATCHES.iter().filter(|patch| patch.file == name) {
+        for patch in patches::all().filter(|patch| patch.file == name) {
             text = patch.apply(&text)?;
             patched += 1;
         }
         let target = out.join(name);
         fs::write(&target, text).map_err(|error| format!("{}: {error}", target.display()))?;
     }
-    if patched != patches::PATCHES.len() {
+    if patched != patches::all().count() {
         return Err(format!(
             "{}: {patched} of {} patches found their file; expected wasm3 0.9.0",
             source.display(),
-            patches::PATCHES.len()
+            patches::all().count()
         ));
     }
     Ok(())
