@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use vyoma_system_tests::{from_make_test, guest};
 
 /// Runs the matrix; its report, whether or not it succeeded, and whether it did.
@@ -31,6 +31,13 @@ fn matrix(arguments: &[&str]) -> (Value, bool) {
 
 fn rows(report: &Value) -> &Vec<Value> {
     report["rows"].as_array().expect("rows")
+}
+
+/// What the guest read-all-stdin prints of its input.
+fn fnv_1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[test]
@@ -72,20 +79,30 @@ fn every_app_is_the_same_bytes_and_says_the_same_on_every_platform_and_engine() 
 fn a_component_gets_its_arguments_and_its_input_to_the_end_in_every_place() {
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let input = scratch.path().join("input");
-    fs::write(&input, "one line\nand another, without an end").expect("an input");
+    let text = "one line\nand another, without an end";
+    fs::write(&input, text).expect("an input");
     let component = guest("read-all-stdin").join("read-all-stdin.wasm");
     let (report, agreed) = matrix(&[
         "--platforms",
         "hosted,iot-edge",
         "--wasm",
         &component.display().to_string(),
+        "--args",
+        "first",
+        "--args",
+        "and a \"second\"",
         "--stdin",
         &input.display().to_string(),
     ]);
     assert!(agreed, "{:#}", report["differences"]);
     assert_eq!(rows(&report).len(), 5);
+    let said = json!([
+        r#"out argument "first""#,
+        r#"out argument "and a \"second\"""#,
+        format!("out {} bytes, hash {:016x}", text.len(), fnv_1a(text)),
+    ]);
     for row in rows(&report) {
         assert_eq!(row["exit"], "0", "{row}");
-        assert!(row["lines"].to_string().contains("37"), "{row}");
+        assert_eq!(row["lines"], said, "{row}");
     }
 }

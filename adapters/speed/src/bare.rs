@@ -52,7 +52,8 @@ fn call_of(import: &Import<'_>) -> Call {
         "now" if interface.starts_with("wasi:clocks/monotonic-clock") => Call::Now,
         "get-arguments" => Call::Arguments,
         "get-environment" | "get-directories" => Call::EmptyList,
-        "get-stdin" | "get-stdout" => Call::Stream(STDOUT),
+        // A pollable bears the number of its stream, which may always be written to, so it is always ready.
+        "get-stdin" | "get-stdout" | "[method]output-stream.subscribe" => Call::Stream(STDOUT),
         "get-stderr" => Call::Stream(STDERR),
         "[method]output-stream.check-write" => Call::CheckWrite,
         "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush" => {
@@ -60,8 +61,6 @@ fn call_of(import: &Import<'_>) -> Call {
         }
         "[method]output-stream.blocking-flush" | "[method]output-stream.flush" => Call::Flush,
         "get-terminal-stdin" | "get-terminal-stdout" | "get-terminal-stderr" => Call::Nothing,
-        // What may always be written to is always ready.
-        "[method]output-stream.subscribe" => Call::Stream(STDOUT),
         "[method]pollable.block" => Call::Drop,
         _ => Call::Missing,
     }

@@ -22,9 +22,8 @@ const FILES: [&str; 9] = [
 ];
 
 /// Settings for a microcontroller. Each trades speed or limits for memory; with the defaults one compilation takes 40 KB.
-const SMALL: [(&str, &str); 10] = [
+const SMALL: [(&str, &str); 9] = [
     ("d_m3Use32BitSlots", "1"),
-    ("d_m3CascadedOpcodes", "0"),
     ("d_m3MaxDuplicateFunctionImpl", "1"),
     // Only switches the check on: the limit itself is set for each call.
     ("d_m3MaxNativeStack", "4096"),
@@ -46,6 +45,9 @@ const HOSTED: [(&str, &str); 5] = [
     ("d_m3VerboseErrorMessages", "0"),
     ("d_m3LogOutput", "0"),
 ];
+
+/// Settings that the patches count on.
+const ALWAYS: [(&str, &str); 1] = [("d_m3CascadedOpcodes", "0")];
 
 fn main() {
     if let Err(why) = build() {
@@ -88,8 +90,9 @@ fn build() -> Result<(), String> {
         .flag("-ffp-contract=off")
         // A square root is one instruction, not a call that may set errno.
         .flag("-fno-math-errno");
-    let settings: &[_] = if bare { &SMALL } else { &HOSTED };
-    for (name, value) in settings {
+    let small = bare || env::var_os("CARGO_FEATURE_SMALL").is_some();
+    let settings: &[_] = if small { &SMALL } else { &HOSTED };
+    for (name, value) in ALWAYS.iter().chain(settings) {
         build.define(name, *value);
     }
     check_compiler(&build, bare)?;
@@ -175,18 +178,18 @@ fn copy_patched(source: &Path, out: &Path) -> Result<(), String> {
         }
         let mut text =
             fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        for patch in patches::PATCHES.iter().filter(|patch| patch.file == name) {
+        for patch in patches::all().filter(|patch| patch.file == name) {
             text = patch.apply(&text)?;
             patched += 1;
         }
         let target = out.join(name);
         fs::write(&target, text).map_err(|error| format!("{}: {error}", target.display()))?;
     }
-    if patched != patches::PATCHES.len() {
+    if patched != patches::all().count() {
         return Err(format!(
             "{}: {patched} of {} patches found their file; expected wasm3 0.9.0",
             source.display(),
-            patches::PATCHES.len()
+            patches::all().count()
         ));
     }
     Ok(())
