@@ -1,18 +1,29 @@
 //! Greets, says how it was started, draws a little where that is possible, and ends.
 //!
 //! Its standard output is the same on every platform, byte for byte: what differs goes to standard error.
+#![cfg_attr(target_os = "wasi", no_std, no_main)]
 
-use vyoma::Inbox;
+use vyoma::print::{Line, Show};
+use vyoma::{Inbox, args, eprintln, print, println, vars};
+
+vyoma::main!(main);
 
 /// Colours as RRGGBBAA.
 const BACKGROUND: u32 = 0x1E1E_2EFF;
 const WHITE: u32 = 0xFFFF_FFFF;
 
+/// Room for arguments and environment, in bytes.
+const ROOM: usize = 512;
+
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
     println!("Hello from Vyoma!");
-    println!("arguments: {arguments:?}");
-    println!("environment variables: {}", std::env::vars().count());
+    let mut room = [0; ROOM];
+    print!("arguments: [");
+    for (index, argument) in args(&mut room).skip(1).enumerate() {
+        print!("{}{}", if index == 0 { "" } else { ", " }, Quoted(argument));
+    }
+    println!("]");
+    println!("environment variables: {}", vars(&mut room).count());
 
     // Shown on desktop-full and mobile, ignored elsewhere.
     println!("VYOMA_DRAW:fill_rect:0,0,400,300,{BACKGROUND}");
@@ -22,5 +33,25 @@ fn main() {
     match Inbox::open().request("platform") {
         Ok(platform) => eprintln!("[hello] running on {platform}"),
         Err(why) => eprintln!("[hello] platform unknown: {why}"),
+    }
+}
+
+/// Text in quotes, as source code has it.
+struct Quoted<'a>(&'a str);
+
+impl Show for Quoted<'_> {
+    fn show(&self, line: &mut Line) {
+        line.text("\"");
+        for c in self.0.chars() {
+            match c {
+                '"' => line.text("\\\""),
+                '\\' => line.text("\\\\"),
+                '\n' => line.text("\\n"),
+                '\t' => line.text("\\t"),
+                c if c.is_ascii_control() => vyoma::write!(line, "\\u{{{:x}}}", u32::from(c)),
+                c => c.show(line),
+            }
+        }
+        line.text("\"");
     }
 }

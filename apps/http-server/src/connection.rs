@@ -7,6 +7,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use vyoma::ready::Wait;
@@ -54,8 +55,10 @@ impl Connection {
     /// What it waits for.
     pub(crate) fn wait(&self) -> Wait {
         match self.state {
-            State::Reading { .. } | State::Draining { .. } => Wait::to_read(&self.stream),
-            State::Writing { .. } => Wait::to_write(&self.stream),
+            State::Reading { .. } | State::Draining { .. } => {
+                Wait::to_read(&self.stream.as_raw_fd())
+            }
+            State::Writing { .. } => Wait::to_write(&self.stream.as_raw_fd()),
         }
     }
 

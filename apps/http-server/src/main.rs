@@ -11,6 +11,7 @@ mod status;
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,14 +54,14 @@ fn serve(listener: &TcpListener, source: &mut Source) -> io::Result<()> {
     let mut connections: Vec<Connection> = Vec::with_capacity(MAX_CONNECTIONS);
     loop {
         let mut waits: Vec<Wait> = connections.iter().map(Connection::wait).collect();
-        waits.push(Wait::to_read(listener));
+        waits.push(Wait::to_read(&listener.as_raw_fd()));
         let now = Instant::now();
         let next_deadline = connections
             .iter()
             .map(|connection| connection.deadline)
             .min();
         let limit = next_deadline.map(|deadline| deadline.saturating_duration_since(now));
-        ready::wait(&mut waits, limit)?;
+        ready::wait(&mut waits, limit).map_err(|_| io::Error::last_os_error())?;
 
         let now = Instant::now();
         let mut ready = waits.iter().map(|wait| wait.is_ready());

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use vyoma::{Inbox, RequestError};
+use vyoma::{GrowingInbox, Inbox, RequestError};
 
 /// How long an answer is shown before the supervisor is asked again: many clients cost it no more than one.
 const FRESH: Duration = Duration::from_secs(1);
@@ -16,14 +16,14 @@ pub(crate) type Status = [Result<String, String>; REQUESTS.len()];
 /// Asks, and remembers for a moment.
 #[derive(Debug)]
 pub(crate) struct Source {
-    inbox: Inbox,
+    inbox: GrowingInbox,
     last: Option<(Instant, Status)>,
 }
 
 impl Source {
     pub(crate) fn new() -> Self {
         Self {
-            inbox: Inbox::open(),
+            inbox: Inbox::growing(),
             last: None,
         }
     }
@@ -40,13 +40,13 @@ impl Source {
 }
 
 /// Asks one after the other. When nobody answers, the rest isn't asked: the clients would wait for each.
-fn ask(inbox: &mut Inbox) -> Status {
+fn ask(inbox: &mut GrowingInbox) -> Status {
     let mut gone: Option<String> = None;
     REQUESTS.map(|request| {
         if let Some(why) = &gone {
             return Err(why.clone());
         }
-        inbox.request(request).map_err(|error| {
+        inbox.request(request).map(str::to_owned).map_err(|error| {
             let why = error.to_string();
             if !matches!(error, RequestError::Refused(_)) {
                 gone = Some(why.clone());

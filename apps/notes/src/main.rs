@@ -30,8 +30,8 @@ fn main() -> io::Result<()> {
         vyoma::log(format_args!("/{} {size} bytes", name.to_string_lossy()));
     }
 
-    let mut inbox = Inbox::open();
-    while let Some(incoming) = inbox.receive()? {
+    let mut inbox = Inbox::growing();
+    while let Some(incoming) = inbox.receive().map_err(io::Error::other)? {
         let Incoming::Line(command) = incoming else {
             continue;
         };

@@ -1,26 +1,62 @@
 //! Standard input as an app sees it: lines, answers to requests, and a limit in time when one is wanted.
 //!
-//! It buffers by itself, so an app that has an [`Inbox`] should not read `std::io::stdin` beside it.
+//! An [`Inbox`] buffers by itself, so an app that has one should not read standard input beside it. It keeps what it has read in
+//! one piece of memory of a fixed size: the lines that wait there, and the one that was handed out last.
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read};
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
-use std::time::{Duration, Instant};
+use core::fmt;
 
-use crate::ready::{self, Wait};
-use crate::{Incoming, MAX_LINE, outgoing};
+use crate::incoming::Incoming;
+use crate::print::{Line, Show};
+use crate::time::{Duration, Instant};
+
+mod room;
+mod source;
+
+pub use room::Room;
+pub use source::{Read, Source, StandardInput};
 
 /// How long a request waits for its answer. The supervisor answers at once unless it resolves a name or fetches a
 /// page; past this there is none (the app runs outside Vyoma, say in a terminal).
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 
-/// Most lines that are kept while a request waits for its answer; after that the oldest is dropped.
-pub const MAX_KEPT: usize = 64;
+/// Bytes of the longest line that [`Inbox::open`] takes whole, without `std`.
+pub const SMALL_LINE: usize = 256;
 
-/// Bytes taken from standard input at once: small, since the whole app may live in one page of memory.
-const CHUNK: usize = 512;
+/// What an inbox keeps its lines in when the app doesn't say.
+#[cfg(not(feature = "std"))]
+pub type DefaultRoom = [u8; SMALL_LINE];
+/// What an inbox keeps its lines in when the app doesn't say.
+#[cfg(feature = "std")]
+pub type DefaultRoom = alloc::vec::Vec<u8>;
+
+/// Reading standard input failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Error;
+
+impl Error {
+    const TEXT: &str = "reading standard input failed";
+}
+
+impl Show for Error {
+    fn show(&self, line: &mut Line) {
+        line.text(Self::TEXT);
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::TEXT)
+    }
+}
+
+impl core::error::Error for Error {}
+
+#[cfg(feature = "std")]
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        Self::other(error)
+    }
+}
 
 /// What [`Inbox::receive_within`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,67 +70,96 @@ pub enum Received<'a> {
 }
 
 /// Why a request has no answer.
-#[derive(Debug)]
-pub enum RequestError {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestError<'a> {
     /// The supervisor said no: the text after `error: `.
-    Refused(String),
+    Refused(&'a str),
     /// Nobody answered within [`REQUEST_LIMIT`].
     TimedOut,
     /// Standard input ended: there is no supervisor, or `stdio = true` is missing in `vyoma.toml`.
     Closed,
     /// Reading failed.
-    Io(io::Error),
+    Failed(Error),
 }
 
-impl std::fmt::Display for RequestError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl RequestError<'_> {
+    fn text(&self) -> &str {
         match self {
-            Self::Refused(why) => f.write_str(why),
-            Self::TimedOut => write!(
-                f,
-                "no answer from a supervisor in {} s",
-                REQUEST_LIMIT.as_secs()
-            ),
-            Self::Closed => f.write_str("standard input is closed: no supervisor to ask"),
-            Self::Io(error) => error.fmt(f),
+            Self::Refused(why) => why,
+            // Of REQUEST_LIMIT.
+            Self::TimedOut => "no answer from a supervisor in 5 s",
+            Self::Closed => "standard input is closed: no supervisor to ask",
+            Self::Failed(_) => Error::TEXT,
         }
     }
 }
 
-impl std::error::Error for RequestError {}
+impl Show for RequestError<'_> {
+    fn show(&self, line: &mut Line) {
+        line.text(self.text());
+    }
+}
+
+impl fmt::Display for RequestError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl core::error::Error for RequestError<'_> {}
 
 /// Reads lines and asks the supervisor.
 #[derive(Debug)]
-pub struct Inbox<R = StandardInput> {
-    source: R,
-    /// Bytes read and not yet handed out; never more than a line and a chunk.
-    bytes: Vec<u8>,
-    /// The line that the last call handed out.
-    line: String,
-    /// Lines that came while a request waited.
-    kept: VecDeque<String>,
+pub struct Inbox<S = StandardInput, R = DefaultRoom> {
+    source: S,
+    room: R,
+    /// Bytes of `room` that hold what was read: whole lines, then perhaps the beginning of one.
+    used: usize,
+    /// The line that was handed out last, with its line end; the next call forgets it.
+    given: (usize, usize),
     /// Answers still to come for requests that gave up waiting: they answer nobody.
     owed: usize,
-    /// Inside a line that was longer than [`MAX_LINE`]: drop up to the next newline.
+    /// Inside a line that was too long: drop up to the next line end.
     skipping: bool,
     closed: bool,
 }
 
 impl Inbox {
-    /// Listens to standard input.
+    /// Listens to standard input. Lines of more than [`SMALL_LINE`] bytes are cut there; with the feature `std`, those of
+    /// more than [`MAX_LINE`](crate::MAX_LINE).
+    #[must_use]
     pub fn open() -> Self {
-        Self::over(StandardInput::default())
+        Self::over(StandardInput, room::default())
     }
 }
 
-impl<R: Read + AsRawFd> Inbox<R> {
-    /// Listens to something else that carries the same lines.
-    pub fn over(source: R) -> Self {
+/// An inbox whose room grows with its lines.
+pub type GrowingInbox = Inbox<StandardInput, alloc::vec::Vec<u8>>;
+
+impl GrowingInbox {
+    /// Listens to standard input and takes lines of up to [`MAX_LINE`](crate::MAX_LINE) bytes, as far as the app's heap allows.
+    #[must_use]
+    pub fn growing() -> Self {
+        Self::over(StandardInput, alloc::vec::Vec::new())
+    }
+}
+
+/// What reading one line came to.
+enum Outcome {
+    /// It ends there (exclusive), and its line end too.
+    Line(usize, usize),
+    Nothing,
+    Closed,
+}
+
+impl<S: Source, R: Room> Inbox<S, R> {
+    /// Listens to `source` and keeps its lines in `room`: `Inbox::over(StandardInput, [0; 1024])` takes lines of 1 KiB.
+    pub fn over(source: S, room: R) -> Self {
         Self {
             source,
-            bytes: Vec::new(),
-            line: String::new(),
-            kept: VecDeque::new(),
+            room,
+            used: 0,
+            given: (0, 0),
             owed: 0,
             skipping: false,
             closed: false,
@@ -102,7 +167,7 @@ impl<R: Read + AsRawFd> Inbox<R> {
     }
 
     /// The next line, as long as it takes; `None` when nothing more will come.
-    pub fn receive(&mut self) -> io::Result<Option<Incoming<'_>>> {
+    pub fn receive(&mut self) -> Result<Option<Incoming<'_>>, Error> {
         Ok(match self.next(None)? {
             Received::Incoming(incoming) => Some(incoming),
             Received::Nothing | Received::Closed => None,
@@ -110,247 +175,147 @@ impl<R: Read + AsRawFd> Inbox<R> {
     }
 
     /// The next line, if one comes within `limit`.
-    pub fn receive_within(&mut self, limit: Duration) -> io::Result<Received<'_>> {
+    pub fn receive_within(&mut self, limit: Duration) -> Result<Received<'_>, Error> {
         self.next(Some(Instant::now() + limit))
+    }
+
+    /// The next line, if one comes before `deadline`.
+    pub fn receive_until(&mut self, deadline: Instant) -> Result<Received<'_>, Error> {
+        self.next(Some(deadline))
     }
 
     /// Asks the supervisor, such as `platform` or `list`, and waits for the answer.
     ///
-    /// Lines that come in between are kept (at most [`MAX_KEPT`]) and handed out later. Answers carry no name: don't
-    /// print `@supervisor:` by hand and use this too.
-    pub fn request(&mut self, request: &str) -> Result<String, RequestError> {
-        print!("{}", outgoing::message("supervisor", request));
+    /// Lines that come in between are kept and handed out later; when there is no room for more, the oldest are dropped. Answers
+    /// carry no name: don't print `@supervisor:` by hand and use this too.
+    pub fn request(&mut self, request: &str) -> Result<&str, RequestError<'_>> {
+        crate::send!("supervisor", "{request}");
         self.answer(Instant::now() + REQUEST_LIMIT)
     }
 
-    fn answer(&mut self, deadline: Instant) -> Result<String, RequestError> {
+    fn answer(&mut self, deadline: Instant) -> Result<&str, RequestError<'_>> {
+        let (from, to) = self.find_answer(deadline)?;
+        let Incoming::Reply(payload) = Incoming::parse(self.text(from, to)) else {
+            return Err(RequestError::Closed);
+        };
+        match payload.strip_prefix("error: ") {
+            Some(why) => Err(RequestError::Refused(why)),
+            None => Ok(payload),
+        }
+    }
+
+    /// Where the answer stands.
+    fn find_answer(&mut self, deadline: Instant) -> Result<(usize, usize), RequestError<'static>> {
+        self.forget();
+        let mut from = 0;
         loop {
-            match self.read_line(Some(deadline)).map_err(RequestError::Io)? {
-                Outcome::Line => {}
-                Outcome::Nothing => {
+            match self.line(&mut from, Some(deadline)) {
+                Ok(Outcome::Line(end, next)) => {
+                    if !self.is_reply(from) {
+                        from = next;
+                        continue;
+                    }
+                    self.given = (from, next);
+                    if self.owed == 0 {
+                        return Ok((from, end));
+                    }
+                    self.owed -= 1;
+                    self.forget();
+                }
+                Ok(Outcome::Nothing) => {
                     self.owed += 1;
                     return Err(RequestError::TimedOut);
                 }
-                Outcome::Closed => return Err(RequestError::Closed),
-            }
-            match Incoming::parse(&self.line) {
-                Incoming::Reply(_) if self.owed > 0 => self.owed -= 1,
-                Incoming::Reply(payload) => {
-                    return match payload.strip_prefix("error: ") {
-                        Some(why) => Err(RequestError::Refused(why.to_owned())),
-                        None => Ok(payload.to_owned()),
-                    };
-                }
-                _ => {
-                    if self.kept.len() == MAX_KEPT {
-                        self.kept.pop_front();
-                    }
-                    self.kept.push_back(std::mem::take(&mut self.line));
-                }
+                Ok(Outcome::Closed) => return Err(RequestError::Closed),
+                Err(error) => return Err(RequestError::Failed(error)),
             }
         }
     }
 
-    fn next(&mut self, deadline: Option<Instant>) -> io::Result<Received<'_>> {
-        if let Some(line) = self.kept.pop_front() {
-            self.line = line;
-            return Ok(Received::Incoming(Incoming::parse(&self.line)));
-        }
+    fn next(&mut self, deadline: Option<Instant>) -> Result<Received<'_>, Error> {
         loop {
-            match self.read_line(deadline)? {
+            self.forget();
+            match self.line(&mut 0, deadline)? {
                 Outcome::Nothing => return Ok(Received::Nothing),
                 Outcome::Closed => return Ok(Received::Closed),
-                Outcome::Line if self.owed > 0 && self.line.starts_with("REPLY:") => self.owed -= 1,
-                Outcome::Line => break,
+                Outcome::Line(end, next) => {
+                    self.given = (0, next);
+                    if self.owed > 0 && self.is_reply(0) {
+                        self.owed -= 1;
+                        continue;
+                    }
+                    return Ok(Received::Incoming(Incoming::parse(self.text(0, end))));
+                }
             }
         }
-        Ok(Received::Incoming(Incoming::parse(&self.line)))
     }
 
-    /// Reads one line into `self.line`. Invalid UTF-8 is replaced.
-    fn read_line(&mut self, deadline: Option<Instant>) -> io::Result<Outcome> {
+    fn is_reply(&mut self, from: usize) -> bool {
+        let bytes = self.room.bytes().get(from..).unwrap_or_default();
+        bytes.starts_with(b"REPLY:")
+    }
+
+    /// Those bytes as text.
+    fn text(&mut self, from: usize, to: usize) -> &str {
+        room::text(self.room.bytes().get_mut(from..to).unwrap_or_default())
+    }
+
+    /// Forgets the line that was handed out last.
+    fn forget(&mut self) {
+        let (from, to) = core::mem::take(&mut self.given);
+        room::remove(self.room.bytes(), from, to);
+        self.used -= to - from;
+    }
+
+    /// Finds or reads the line that begins at `from`; that moves when lines before it have to go.
+    fn line(&mut self, from: &mut usize, deadline: Option<Instant>) -> Result<Outcome, Error> {
         loop {
-            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
-                let whole = !std::mem::take(&mut self.skipping);
-                if whole {
-                    self.line = String::from_utf8_lossy(&self.bytes[..end]).into_owned();
+            let bytes = self.room.bytes();
+            let read = bytes.get(*from..self.used).unwrap_or_default();
+            if let Some(length) = read.iter().position(|byte| *byte == b'\n') {
+                let end = *from + length;
+                if !core::mem::take(&mut self.skipping) {
+                    return Ok(Outcome::Line(end, end + 1));
                 }
-                self.bytes.drain(..=end);
-                if whole {
-                    return Ok(Outcome::Line);
-                }
+                self.given = (*from, end + 1);
+                self.forget();
                 continue;
             }
             if self.skipping {
-                self.bytes.clear();
-            } else if self.bytes.len() > MAX_LINE {
-                self.line = String::from_utf8_lossy(&self.bytes[..MAX_LINE]).into_owned();
-                self.bytes.clear();
-                self.skipping = true;
-                return Ok(Outcome::Line);
+                self.used = *from;
             }
             if self.closed {
-                // A last line without its newline counts too.
-                if self.bytes.is_empty() {
-                    return Ok(Outcome::Closed);
-                }
-                self.bytes.push(b'\n');
-                continue;
+                // A last line without its line end counts too.
+                let rest = self.used;
+                return Ok(if rest > *from {
+                    Outcome::Line(rest, rest)
+                } else {
+                    Outcome::Closed
+                });
             }
-            if let Some(deadline) = deadline {
-                let left = deadline.saturating_duration_since(Instant::now());
-                let mut waits = [Wait::to_read(&self.source)];
-                if ready::wait(&mut waits, Some(left))? == 0 {
-                    return Ok(Outcome::Nothing);
+            if self.used == self.room.bytes().len() && !self.room.grow() {
+                if *from == 0 {
+                    // Longer than there is room: cut.
+                    self.skipping = true;
+                    return Ok(Outcome::Line(self.used, self.used));
                 }
+                // The oldest line makes room.
+                let bytes = self.room.bytes();
+                let oldest = bytes
+                    .iter()
+                    .position(|byte| *byte == b'\n')
+                    .map_or(*from, |end| end + 1);
+                self.given = (0, oldest);
+                self.forget();
+                *from -= oldest;
             }
-            let mut chunk = [0; CHUNK];
-            match self.source.read(&mut chunk) {
-                Ok(0) => self.closed = true,
-                Ok(count) => self.bytes.extend_from_slice(&chunk[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            let free = self.room.bytes().get_mut(self.used..).unwrap_or_default();
+            match self.source.read(free, deadline) {
+                Read::Bytes(count) => self.used += count,
+                Read::TimedOut => return Ok(Outcome::Nothing),
+                Read::Closed => self.closed = true,
+                Read::Failed => return Err(Error),
             }
         }
-    }
-}
-
-/// What reading one line came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Line,
-    Nothing,
-    Closed,
-}
-
-/// Descriptor 0 without `std`'s buffer, which could hold a line that [`ready::wait`] knows nothing of.
-#[derive(Debug)]
-pub struct StandardInput(ManuallyDrop<File>);
-
-impl Default for StandardInput {
-    fn default() -> Self {
-        // SAFETY: descriptor 0 is open as long as the program runs, and `ManuallyDrop` never closes it.
-        Self(ManuallyDrop::new(unsafe { File::from_raw_fd(0) }))
-    }
-}
-
-impl Read for StandardInput {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl AsRawFd for StandardInput {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::io::Write;
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-
-    fn inbox() -> (UnixStream, Inbox<UnixStream>) {
-        let (supervisor, app) = UnixStream::pair().expect("a socket pair");
-        (supervisor, Inbox::over(app))
-    }
-
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_millis(20)
-    }
-
-    #[test]
-    fn lines_come_in_order_and_a_last_one_needs_no_newline() {
-        let (mut supervisor, mut inbox) = inbox();
-        supervisor
-            .write_all(b"one\n\nVYOMA_SYSTEM:copy\nlast")
-            .unwrap();
-        drop(supervisor);
-        assert_eq!(inbox.receive().unwrap(), Some(Incoming::Line("one")));
-        assert_eq!(inbox.receive().unwrap(), Some(Incoming::Line("")));
-        assert_eq!(inbox.receive().unwrap(), Some(Incoming::System("copy")));
-        assert_eq!(inbox.receive().unwrap(), Some(Incoming::Line("last")));
-        assert_eq!(inbox.receive().unwrap(), None);
-    }
-
-    #[test]
-    fn waiting_ends_when_the_time_is_over() {
-        let (mut supervisor, mut inbox) = inbox();
-        let limit = Duration::from_millis(10);
-        assert_eq!(inbox.receive_within(limit).unwrap(), Received::Nothing);
-        supervisor.write_all(b"half").unwrap();
-        assert_eq!(inbox.receive_within(limit).unwrap(), Received::Nothing);
-        supervisor.write_all(b" whole\n").unwrap();
-        assert_eq!(
-            inbox.receive_within(limit).unwrap(),
-            Received::Incoming(Incoming::Line("half whole"))
-        );
-        drop(supervisor);
-        assert_eq!(inbox.receive_within(limit).unwrap(), Received::Closed);
-    }
-
-    #[test]
-    fn a_request_keeps_the_lines_that_come_before_its_answer() {
-        let (mut supervisor, mut inbox) = inbox();
-        supervisor
-            .write_all(b"early\nREPLY:iot-edge\nlate\n")
-            .unwrap();
-        assert_eq!(inbox.answer(soon()).unwrap(), "iot-edge");
-        assert_eq!(inbox.receive().unwrap(), Some(Incoming::Line("early")));
-        assert_eq!(inbox.receive().unwrap(), Some(Incoming::Line("late")));
-    }
-
-    #[test]
-    fn a_refused_request_says_why() {
-        let (mut supervisor, mut inbox) = inbox();
-        supervisor
-            .write_all(b"REPLY:error: ps needs capability shell\n")
-            .unwrap();
-        let error = inbox.answer(soon()).unwrap_err();
-        assert_eq!(error.to_string(), "ps needs capability shell");
-    }
-
-    #[test]
-    fn an_answer_that_comes_too_late_answers_no_other_request() {
-        let (mut supervisor, mut inbox) = inbox();
-        assert!(matches!(inbox.answer(soon()), Err(RequestError::TimedOut)));
-        supervisor.write_all(b"REPLY:late\nREPLY:right\n").unwrap();
-        assert_eq!(inbox.answer(soon()).unwrap(), "right");
-    }
-
-    #[test]
-    fn a_flood_before_the_answer_drops_the_oldest_lines() {
-        let (mut supervisor, mut inbox) = inbox();
-        for number in 0..MAX_KEPT + 2 {
-            writeln!(supervisor, "{number}").unwrap();
-        }
-        supervisor.write_all(b"REPLY:ok\n").unwrap();
-        assert_eq!(inbox.answer(soon()).unwrap(), "ok");
-        assert_eq!(inbox.receive().unwrap(), Some(Incoming::Line("2")));
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_is_cut_and_the_next_is_whole() {
-        let (mut supervisor, mut inbox) = inbox();
-        let writer = std::thread::spawn(move || {
-            supervisor.write_all(&vec![b'x'; MAX_LINE * 3]).unwrap();
-            supervisor.write_all(b"\nnext\n").unwrap();
-        });
-        assert_eq!(
-            inbox.receive().unwrap(),
-            Some(Incoming::Line(&"x".repeat(MAX_LINE)))
-        );
-        assert_eq!(inbox.receive().unwrap(), Some(Incoming::Line("next")));
-        writer.join().unwrap();
-    }
-
-    #[test]
-    fn invalid_utf8_is_replaced() {
-        let (mut supervisor, mut inbox) = inbox();
-        supervisor.write_all(b"a\xffb\n").unwrap();
-        assert_eq!(inbox.receive().unwrap(), Some(Incoming::Line("a\u{fffd}b")));
     }
 }

@@ -1,53 +1,55 @@
-//! What a Vyoma app says to its supervisor and hears from it, so that apps print no magic strings.
-//!
-//! An app talks in lines: what it prints is its log, unless the line starts with `@target:`; what it hears comes on
-//! standard input. [`log`], [`send`], [`broadcast`] and [`reply`] print; [`Inbox`] listens and asks the supervisor.
-//! An app needs none of this (`println!` is enough), and this crate gives no right that the manifest does not: all of
-//! it needs `stdio = true` under `[capabilities]` in `vyoma.toml`.
-//!
-//! ```no_run
-//! let mut inbox = vyoma::Inbox::open();
-//! let platform = inbox.request("platform")?;
-//! vyoma::log(format_args!("running on {platform}"));
-//! while let Some(line) = inbox.receive()? {
-//!     if let vyoma::Incoming::Line(text) = line {
-//!         vyoma::reply(format_args!("you said: {text}"));
-//!     }
-//! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! [`incoming`] and [`outgoing`] use `core` and `alloc` alone; the rest needs `std`.
+//! The crate vyoma.
+#![cfg_attr(all(target_os = "wasi", not(feature = "std")), no_std)]
 
+extern crate alloc;
+// The macros name this crate as their users do.
+extern crate self as vyoma;
+
+pub mod entry;
+pub mod environment;
+pub mod heap;
 pub mod inbox;
 pub mod incoming;
-pub mod outgoing;
+pub mod print;
 pub mod ready;
+mod sys;
+pub mod time;
 
-use core::fmt::Display;
-
-pub use inbox::{Inbox, Received, RequestError};
+pub use entry::{ExitCode, Outcome, exit};
+pub use environment::{args, vars};
+pub use inbox::{Error, GrowingInbox, Inbox, Received, RequestError};
 pub use incoming::Incoming;
+pub use print::Show;
+pub use time::{Duration, Instant, since_epoch, sleep, sleep_until};
+pub use vyoma_macros::{broadcast, eprint, eprintln, log, print, println, reply, send, write};
+
+/// For the macros.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::entry::panicked;
+    #[cfg(target_os = "wasi")]
+    pub use crate::sys::landing::realloc;
+}
 
 /// Most bytes of one line, either way; the supervisor cuts longer ones there.
 pub const MAX_LINE: usize = 16 * 1024;
 
 /// Writes to the app's log, whatever the text looks like: a line that would be a message is indented by one space.
-pub fn log(text: impl Display) {
-    print!("{}", outgoing::log(&text.to_string()));
+pub fn log(text: impl Show) {
+    log!("{text}");
 }
 
 /// Sends one line to the app of that name. An app that isn't there is a warning in the sender's log.
-pub fn send(app: &str, message: impl Display) {
-    print!("{}", outgoing::message(app, &message.to_string()));
+pub fn send(app: &str, message: impl Show) {
+    send!(app, "{message}");
 }
 
 /// Sends one line to every other app.
-pub fn broadcast(message: impl Display) {
-    send("broadcast", message);
+pub fn broadcast(message: impl Show) {
+    broadcast!("{message}");
 }
 
 /// Answers the app that last wrote to this one.
-pub fn reply(message: impl Display) {
-    send("reply", message);
+pub fn reply(message: impl Show) {
+    reply!("{message}");
 }

@@ -37,7 +37,7 @@ fn main() -> std::io::Result<()> {
     let before = Instant::now();
     let mut rounds = 0;
     for _ in 0..5 {
-        match inbox.receive_within(ten)? {
+        match inbox.receive_within(ten).map_err(std::io::Error::other)? {
             Received::Nothing => rounds += 1,
             Received::Incoming(_) | Received::Closed => {}
         }

@@ -3,7 +3,7 @@
 use vyoma::Inbox;
 
 fn main() {
-    let mut inbox = Inbox::open();
+    let mut inbox = Inbox::growing();
     for request in std::env::args().skip(1) {
         match inbox.request(&request) {
             Ok(answer) => println!("{request} -> {answer}"),

@@ -19,16 +19,16 @@ fn main() -> io::Result<()> {
         .unwrap_or(1);
     let mut missing: BTreeSet<String> =
         (1..=count).map(|number| format!("echo-{number}")).collect();
-    let mut inbox = Inbox::open();
+    let mut inbox = Inbox::growing();
     while !missing.is_empty() {
         let asked: Vec<String> = missing.iter().take(AT_ONCE).cloned().collect();
         for name in &asked {
-            vyoma::send(name, name);
+            vyoma::send(name, name.as_str());
         }
         let deadline = Instant::now() + PATIENCE;
         while asked.iter().any(|name| missing.contains(name)) {
             let left = deadline.saturating_duration_since(Instant::now());
-            match inbox.receive_within(left)? {
+            match inbox.receive_within(left).map_err(io::Error::other)? {
                 Received::Incoming(Incoming::Line(name)) => {
                     missing.remove(name);
                 }
@@ -41,6 +41,6 @@ fn main() -> io::Result<()> {
             count - missing.len()
         ));
     }
-    while inbox.receive()?.is_some() {}
+    while inbox.receive().map_err(io::Error::other)?.is_some() {}
     Ok(())
 }

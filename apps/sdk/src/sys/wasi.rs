@@ -1,0 +1,165 @@
+//! WASI 0.2, spoken directly: the imports that an app uses are those that its component has, and nothing is allocated.
+//!
+//! The functions below are those of the WIT packages with the signatures that the canonical ABI gives them; the component's
+//! linker finds their types in the C start-up object of the target (world `wasi:cli/command@0.2.0`, so the lowest version of all
+//! that are compatible). A host stores a list by asking `cabi_realloc` for room, which gets it from the [`landing`] place.
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::{Read, Stream};
+
+mod imports;
+pub(crate) mod landing;
+mod words;
+
+pub(crate) use words::{Words, arguments, variables};
+
+// What compilers take for granted (memcmp, say) is in the target's C library. Only what is used is linked.
+#[link(name = "c")]
+unsafe extern "C" {}
+
+/// Most bytes of one write (wasi:io/streams, blocking-write-and-flush).
+const WRITE: usize = 4096;
+
+/// A resource of WASI that is asked for once and kept: its handle. Handles are never 0.
+struct Kept(AtomicU32);
+
+impl Kept {
+    const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    fn or(&self, get: impl FnOnce() -> u32) -> u32 {
+        let mut handle = self.0.load(Relaxed);
+        if handle == 0 {
+            handle = get();
+            self.0.store(handle, Relaxed);
+        }
+        handle
+    }
+}
+
+/// Writes all bytes and waits until they are out. Errors are swallowed.
+pub(crate) fn write(stream: Stream, bytes: &[u8]) {
+    static OUT: Kept = Kept::new();
+    static ERR: Kept = Kept::new();
+    // SAFETY: get-stdout and get-stderr take nothing and return an owned handle.
+    let handle = match stream {
+        Stream::Out => OUT.or(|| unsafe { imports::get_stdout() }),
+        Stream::Err => ERR.or(|| unsafe { imports::get_stderr() }),
+    };
+    for chunk in bytes.chunks(WRITE) {
+        let mut result = imports::StreamResult::default();
+        // SAFETY: the handle is an output-stream that is never dropped, pointer and length are a slice's, and the result
+        // (result<_, stream-error>, 12 bytes, aligned to 4) has room.
+        unsafe { imports::write_and_flush(handle, chunk.as_ptr(), chunk.len(), &raw mut result) };
+        if result.is_err() {
+            // Closed for good: the next write would say the same.
+            break;
+        }
+    }
+}
+
+/// Nanoseconds of the monotonic clock.
+pub(crate) fn now() -> u64 {
+    // SAFETY: takes nothing, returns a number.
+    unsafe { imports::monotonic_now() }
+}
+
+/// Sleeps.
+pub(crate) fn sleep(nanoseconds: u64) {
+    // SAFETY: the pollable is owned by this function, which drops it once, after its last use.
+    unsafe {
+        let pollable = imports::subscribe_duration(nanoseconds);
+        imports::block(pollable);
+        imports::drop_pollable(pollable);
+    }
+}
+
+/// Reads standard input, until `deadline` on the monotonic clock at most (absent: as long as it takes).
+pub(crate) fn read(buffer: &mut [u8], deadline: Option<u64>) -> Read {
+    static STDIN: Kept = Kept::new();
+    static READABLE: Kept = Kept::new();
+    // SAFETY: takes nothing, returns an owned handle.
+    let stdin = STDIN.or(|| unsafe { imports::get_stdin() });
+    if let Some(deadline) = deadline {
+        // SAFETY: the stream is never dropped, and its pollable is kept too; the timer is dropped once, after its last use.
+        unsafe {
+            let readable = READABLE.or(|| imports::subscribe_input(stdin));
+            let timer = imports::subscribe_instant(deadline);
+            let ready = poll(&[readable, timer]);
+            imports::drop_pollable(timer);
+            if ready & 1 == 0 {
+                return Read::TimedOut;
+            }
+        }
+    }
+    let most = buffer.len() as u64;
+    let mut result = imports::ListResult::default();
+    let count = landing::list(buffer, || {
+        // SAFETY: the handle is an input-stream that is never dropped, and the result has room.
+        unsafe { imports::blocking_read(stdin, most, &raw mut result) };
+        result.list()
+    });
+    match count {
+        Some(count) => Read::Bytes(count),
+        None if result.is_closed() => Read::Closed,
+        None => Read::Failed,
+    }
+}
+
+/// Waits until one of the pollables is ready; the n-th bit of the result says whether the n-th is.
+///
+/// # Safety
+///
+/// They are handles of pollables, at most 32.
+pub(crate) unsafe fn poll<const N: usize>(pollables: &[u32; N]) -> u32 {
+    let mut ready = [0; N];
+    let count = landing::list(&mut ready, || {
+        let mut list = imports::List::default();
+        // SAFETY: pointer and length are an array's, whose handles the caller vouches for; the result has room.
+        unsafe { imports::poll(pollables.as_ptr(), N, &raw mut list) };
+        Some(list)
+    });
+    ready
+        .iter()
+        .take(count.unwrap_or_default())
+        .fold(0, |bits, index| bits | 1_u32.wrapping_shl(*index))
+}
+
+/// Says last words and traps.
+pub(crate) fn fatal(words: &str) -> ! {
+    write(Stream::Err, words.as_bytes());
+    trap()
+}
+
+/// Ends the app as `unreachable` does.
+pub(crate) fn trap() -> ! {
+    core::arch::wasm32::unreachable()
+}
+
+/// Ends the app.
+pub(crate) fn exit(failed: bool) -> ! {
+    // SAFETY: `exit` takes a `result`, 0 or 1.
+    unsafe { imports::exit(failed.into()) };
+    // It never returns.
+    trap()
+}
+
+/// Sleeps until a moment of the monotonic clock.
+pub(crate) fn sleep_until(moment: u64) {
+    // SAFETY: the pollable is owned by this function, which drops it once, after its last use.
+    unsafe {
+        let pollable = imports::subscribe_instant(moment);
+        imports::block(pollable);
+        imports::drop_pollable(pollable);
+    }
+}
+
+/// Seconds since 1970 and nanoseconds of the second, by the wall clock.
+pub(crate) fn wall() -> (u64, u32) {
+    let mut now = imports::Datetime::default();
+    // SAFETY: the result (record datetime, 16 bytes, aligned to 8) has room.
+    unsafe { imports::wall_now(&raw mut now) };
+    (now.seconds, now.nanoseconds)
+}
