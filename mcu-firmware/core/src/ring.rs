@@ -87,13 +87,13 @@ impl Ring {
     /// Adds a line. A text of more than a quarter of the memory is cut. `lost` is told the app of each line that had to go.
     pub fn line(&mut self, line: &Line<'_>, lost: impl FnMut(&str)) {
         let text = cut(line.text, self.memory.len() / 4);
-        self.push(&Line { text, ..*line }, |record| record.line_app(), lost);
+        self.push(&Line { text, ..*line }, true, lost);
     }
 
     /// Adds an event. A detail of more than a quarter of the memory is cut.
     pub fn event(&mut self, event: &Event<'_>) {
         let detail = cut(event.detail, self.memory.len() / 4);
-        self.push(&Event { detail, ..*event }, |_| None, |_| {});
+        self.push(&Event { detail, ..*event }, false, |_| {});
     }
 
     /// The record of that number, while it is there.
@@ -110,12 +110,7 @@ impl Ring {
         Some(self.slice(self.after(at, PREFIX), length))
     }
 
-    fn push(
-        &mut self,
-        record: &impl Serialize,
-        app: impl Fn(&Record<'_>) -> Option<Name>,
-        mut lost: impl FnMut(&str),
-    ) {
+    fn push(&mut self, record: &impl Serialize, lines: bool, mut lost: impl FnMut(&str)) {
         let Ok(length) = postcard::serialize_with_flavor(record, Size::default()) else {
             return;
         };
@@ -124,7 +119,8 @@ impl Ring {
             return;
         }
         while self.memory.len() - self.used < needed {
-            if let Some(name) = self.record(self.first).and_then(|record| app(&record)) {
+            let oldest = self.record(self.first).filter(|_| lines);
+            if let Some(name) = oldest.and_then(|record| record.line_app()) {
                 lost(name.text());
             }
             let gone = PREFIX + self.length(self.start);
