@@ -32,8 +32,10 @@ mod frame;
 mod message;
 
 pub use caller::Caller;
-pub use frame::{Frame, Kind, Receiver, encode};
-pub use message::{decode_request, encode_request, encode_response, take_response};
+pub use frame::{Frame, Kind, Receiver, Writer, encode};
+pub use message::{
+    APPS, EVENT, LOG_LINE, decode_request, encode_request, encode_response, take_response,
+};
 
 /// Version of the line: of frames, of the conversation, and of what postcard makes of the messages, since postcard is silent
 /// about a field too many or too few. A change of a message that an old program can't read needs a new number.
@@ -43,5 +45,5 @@ pub const VERSION: u8 = 1;
 pub const MAX_BODY: usize = 512;
 /// Most bytes of a frame on the line, zeros included.
 pub const MAX_FRAME: usize = frame::ENCODED + 2;
-/// Most bytes of all the answers to one request that a client keeps before it has understood one: far more than any has.
+/// Most bytes of one answer that a client waits for: far more than any has.
 pub const MAX_RESPONSE: usize = 64 * 1024;

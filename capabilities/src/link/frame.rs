@@ -1,14 +1,16 @@
 //! Frames: COBS around a header, a body and a CRC.
 
-use cobs::CobsEncoder;
-use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
+use cobs::{EncoderState, PushResult};
+use crc::{CRC_32_ISO_HDLC, Crc, Digest, NoTable};
 
 use super::{MAX_BODY, MAX_FRAME};
 
 /// Without a table: a kilobyte of flash is worth more than the milliseconds.
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 /// kind, session, sequence
 const HEADER: usize = 4;
+/// Where COBS starts: behind the zero that ends whatever was on the line before.
+const START: usize = 1;
 /// Bytes of the CRC.
 const TRAILER: usize = 4;
 /// Most bytes between the zeros: COBS adds one for each 254, and one.
@@ -81,22 +83,83 @@ pub struct Frame<'a> {
 
 /// Writes a frame as it goes over the line. What of its body is past [`MAX_BODY`] is left out.
 pub fn encode<'a>(frame: &Frame<'_>, buffer: &'a mut [u8; MAX_FRAME]) -> &'a [u8] {
-    let [low, high] = frame.session.to_le_bytes();
-    let header = [frame.kind.code(), low, high, frame.sequence];
-    let body = &frame.body[..frame.body.len().min(MAX_BODY)];
-    let mut digest = CRC.digest();
-    digest.update(&header);
-    digest.update(body);
-    let trailer = digest.finalize().to_le_bytes();
-    buffer[0] = 0;
-    let mut cobs = CobsEncoder::new(&mut buffer[1..=ENCODED]);
-    for part in [&header[..], body, &trailer] {
-        // It fits: ENCODED is what the longest body makes.
-        let _ = cobs.push(part);
+    let mut writer = Writer::new(frame.kind, frame.session, frame.sequence, buffer);
+    writer.push(frame.body);
+    let length = writer.finish();
+    &buffer[..length]
+}
+
+/// Writes a frame whose body comes in pieces, so that it needs no place of its own.
+pub struct Writer<'a> {
+    buffer: &'a mut [u8; MAX_FRAME],
+    /// Where the next byte goes.
+    at: usize,
+    cobs: EncoderState,
+    digest: Digest<'static, u32, NoTable>,
+    room: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// A frame without a body yet.
+    pub fn new(kind: Kind, session: u16, sequence: u8, buffer: &'a mut [u8; MAX_FRAME]) -> Self {
+        buffer[0] = 0;
+        let mut writer = Self {
+            buffer,
+            // COBS has a place of its own in front of the first byte.
+            at: START + 1,
+            cobs: EncoderState::default(),
+            digest: CRC.digest(),
+            room: MAX_BODY,
+        };
+        let [low, high] = session.to_le_bytes();
+        writer.put(&[kind.code(), low, high, sequence]);
+        writer
     }
-    let end = 1 + cobs.finalize();
-    buffer[end] = 0;
-    &buffer[..=end]
+
+    /// How many bytes more the body may have.
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Adds to the body what there is room for; how many bytes that were.
+    pub fn push(&mut self, bytes: &[u8]) -> usize {
+        let bytes = &bytes[..bytes.len().min(self.room)];
+        self.room -= bytes.len();
+        self.put(bytes);
+        bytes.len()
+    }
+
+    /// Ends the frame: how many bytes of the buffer it is.
+    pub fn finish(mut self) -> usize {
+        let sum = self.digest.clone().finalize();
+        self.put(&sum.to_le_bytes());
+        let (place, distance) = self.cobs.finalize();
+        self.buffer[START + place] = distance;
+        self.buffer[self.at] = 0;
+        self.at + 1
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+        // All of it fits: the buffer is as large as the longest body makes it.
+        for byte in bytes {
+            self.at += match self.cobs.push(*byte) {
+                PushResult::AddSingle(byte) => {
+                    self.buffer[self.at] = byte;
+                    1
+                }
+                PushResult::ModifyFromStartAndSkip((place, distance)) => {
+                    self.buffer[START + place] = distance;
+                    1
+                }
+                PushResult::ModifyFromStartAndPushAndSkip((place, distance, byte)) => {
+                    self.buffer[START + place] = distance;
+                    self.buffer[self.at] = byte;
+                    2
+                }
+            };
+        }
+    }
 }
 
 /// Finds the frames in what comes over a line.

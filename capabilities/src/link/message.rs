@@ -6,6 +6,13 @@ use alloc::vec::Vec;
 
 use crate::control::{ControlError, ErrorKind, Request, Response};
 
+/// What [`Response::Apps`] starts with: before how many they are, and each of them.
+pub const APPS: u8 = 1;
+/// What [`Response::LogLine`] starts with: before the line.
+pub const LOG_LINE: u8 = 2;
+/// What [`Response::Event`] starts with: before the event.
+pub const EVENT: u8 = 3;
+
 /// A request as it goes over the line.
 pub fn encode_request(request: &Request) -> Vec<u8> {
     encode(request)

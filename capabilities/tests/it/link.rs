@@ -2,10 +2,10 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use vyoma_capabilities::control::{ErrorKind, LogLine, Request, Response, Stream};
+use vyoma_capabilities::control::{DeviceEvent, ErrorKind, LogLine, Request, Response, Stream};
 use vyoma_capabilities::link::{
-    Caller, Frame, Kind, MAX_BODY, MAX_FRAME, Receiver, decode_request, encode, encode_request,
-    encode_response, take_response,
+    APPS, Caller, EVENT, Frame, Kind, LOG_LINE, MAX_BODY, MAX_FRAME, Receiver, decode_request,
+    encode, encode_request, encode_response, take_response,
 };
 use vyoma_capabilities::manifest::compact::{self, MAX_COMPACT};
 use vyoma_capabilities::manifest::{self, Manifest};
@@ -352,7 +352,15 @@ fn messages_have_the_bytes_of_this_version() {
         stream: Stream::Err,
         text: String::from("x"),
     });
-    assert_eq!(encode_response(&line), [2, 1, b'a', 5, 1, 1, b'x']);
+    assert_eq!(encode_response(&line), [LOG_LINE, 1, b'a', 5, 1, 1, b'x']);
+    assert_eq!(encode_response(&Response::Apps(Vec::new())), [APPS, 0]);
+    let event = Response::Event(DeviceEvent {
+        time_ms: 5,
+        app: None,
+        kind: String::from("k"),
+        detail: String::new(),
+    });
+    assert_eq!(encode_response(&event), [EVENT, 5, 0, 1, b'k', 0]);
     assert_eq!(encode_response(&Response::Done), [6]);
 }
 
