@@ -1,6 +1,7 @@
 //! What each fuzz target does with its input, and what must hold. Included by the targets and by the property tests.
 
-use vyoma_capabilities::{control, lines, manifest, profile};
+use vyoma_capabilities::manifest::compact;
+use vyoma_capabilities::{control, lines, link, manifest, profile};
 
 /// An error about any text is one line that names the file and does nothing to a terminal.
 fn check_error(error: &vyoma_capabilities::error::ConfigError) {
@@ -127,5 +128,35 @@ pub(crate) fn control_body(mut data: &[u8]) {
                 data = rest;
             }
         }
+    }
+}
+
+/// What comes over a serial line, and what lies in a microcontroller's flash.
+pub(crate) fn link_body(data: &[u8]) {
+    let mut receiver = link::Receiver::new();
+    for byte in data {
+        if let Some(frame) = receiver.push(*byte) {
+            assert!(frame.body.len() <= link::MAX_BODY);
+            let mut buffer = [0; link::MAX_FRAME];
+            let again = link::encode(&frame, &mut buffer);
+            assert!(again.len() <= link::MAX_FRAME);
+        }
+    }
+    if let Ok(request) = link::decode_request(data) {
+        let again = link::encode_request(&request);
+        assert_eq!(link::decode_request(&again), Ok(request));
+    }
+    if let Ok(Some((response, length))) = link::take_response(data) {
+        assert!(length <= data.len());
+        let again = link::encode_response(&response);
+        assert_eq!(
+            link::take_response(&again),
+            Ok(Some((response, again.len())))
+        );
+    }
+    if let Ok(manifest) = compact::decode(data) {
+        assert!(manifest::is_app_name(&manifest.app.name));
+        let again = compact::encode(&manifest).expect("it was one");
+        assert_eq!(compact::decode(&again), Ok(manifest));
     }
 }

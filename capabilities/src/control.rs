@@ -105,6 +105,15 @@ pub enum Request {
     Shutdown,
     /// Ordered shutdown and restart (hosted: the daemon ends).
     Reboot,
+    /// [`Request::Install`] for a device that reads no TOML.
+    InstallCompact {
+        /// Compact form of `vyoma.toml`: see [`compact`](crate::manifest::compact).
+        manifest: Vec<u8>,
+        /// Bytes that follow.
+        component_size: u64,
+        /// Lower-case hex SHA-256 of the component.
+        sha256: String,
+    },
 }
 
 /// Bytes that are announced.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
 
+pub mod compact;
 mod parse;
 
 pub use parse::{check_unique, is_app_name, parse};

@@ -251,6 +251,7 @@ fn no_std(context: &Context) -> anyhow::Result<()> {
     for (package, target) in [
         ("vyoma-capabilities", "thumbv7m-none-eabi"),
         ("vyoma-component", "thumbv7m-none-eabi"),
+        ("vyoma-mcu-core", "thumbv7m-none-eabi"),
         ("vyoma-adapter-wasm3", "thumbv7m-none-eabi"),
         ("vyoma-adapter-wasm3", "thumbv7em-none-eabihf"),
     ] {

@@ -19,15 +19,15 @@ const MAX_WORDS: usize = 64;
 /// Most bytes of one argument, variable or path; Linux's `PATH_MAX`.
 const MAX_WORD: usize = 4096;
 /// Most pins of an app: more than any board of the six platforms brings out.
-const MAX_PINS: usize = 64;
+pub(super) const MAX_PINS: usize = 64;
 /// Highest number of a pin, bus, chip select, port or channel: above any real one, so that a slip is found.
-const MAX_INDEX: u32 = 1023;
+pub(super) const MAX_INDEX: u32 = 1023;
 /// Longest text that a bar or menu shows.
 const MAX_LABEL: usize = 128;
 /// Most menu items.
 const MAX_MENU: usize = 64;
 /// Highest priority of an app's threads: Linux has 1 to 99, and 99 is for the kernel's own (migration, watchdogs).
-const MAX_PRIORITY: u32 = 98;
+pub(super) const MAX_PRIORITY: u32 = 98;
 /// Largest coordinate: twice an 8K screen.
 const MAX_PIXELS: u32 = 16384;
 

@@ -1,5 +1,6 @@
 //! What `vyoma-capabilities` promises, seen from outside. One binary, because linking is what takes the time.
 
+mod arbitrary;
 // The bodies of the fuzz targets, run here on stable with random and mutated input.
 #[path = "../../fuzz/bodies.rs"]
 mod bodies;
@@ -7,6 +8,7 @@ mod control;
 mod lifecycle;
 mod lifecycle_simulation;
 mod lines;
+mod link;
 mod manifest;
 mod manifest_errors;
 mod profile;

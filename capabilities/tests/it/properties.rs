@@ -4,7 +4,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::bodies::{control_body, lines_body, manifest_body, profile_body};
+use crate::bodies::{control_body, lines_body, link_body, manifest_body, profile_body};
 
 macro_rules! corpus {
     ($($file:literal),* $(,)?) => { [$(include_bytes!(concat!("../../fuzz/corpus/", $file)) as &[u8]),*] };
@@ -25,6 +25,7 @@ const PROFILES: [&[u8]; 6] = corpus![
     "profile/mcu-minimal.toml",
 ];
 const LINES: [&[u8]; 2] = corpus!["lines/session.txt", "lines/escapes.txt"];
+const LINK: [&[u8]; 3] = corpus!["link/session.bin", "link/install.bin", "link/manifest.bin"];
 const CONTROL: [&[u8]; 3] = corpus!["control/hello.bin", "control/upload.bin", "control/bad.bin"];
 
 /// One damage: at a place, take some bytes out and put some in.
@@ -105,11 +106,17 @@ proptest! {
     }
 
     #[test]
+    fn no_bytes_break_the_serial_line_and_the_compact_manifest(seed in prop::sample::select(LINK.to_vec()), damage in damage()) {
+        link_body(&damaged(seed, &damage));
+    }
+
+    #[test]
     fn random_bytes_break_nothing(bytes in vec(any::<u8>(), 0..600)) {
         manifest_body(&bytes);
         profile_body(&bytes);
         lines_body(&bytes);
         control_body(&bytes);
+        link_body(&bytes);
     }
 
     #[test]

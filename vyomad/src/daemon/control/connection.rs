@@ -114,6 +114,12 @@ async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Cl
                     Err(error) => Response::Error(error),
                 }
             }
+            Request::InstallCompact { .. } => {
+                return Err(Closed::Refused(refuse(
+                    ErrorKind::Protocol,
+                    "found a manifest in compact form; expected Install with the text of a vyoma.toml",
+                )));
+            }
             Request::Remove { app, keep_data } => {
                 done(operate::remove(daemon, &app, keep_data).await)
             }

@@ -1,0 +1,59 @@
+//! Messages in postcard.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::control::{ControlError, ErrorKind, Request, Response};
+
+/// What [`Response::Apps`] starts with: before how many they are, and each of them.
+pub const APPS: u8 = 1;
+/// What [`Response::LogLine`] starts with: before the line.
+pub const LOG_LINE: u8 = 2;
+/// What [`Response::Event`] starts with: before the event.
+pub const EVENT: u8 = 3;
+
+/// A request as it goes over the line.
+pub fn encode_request(request: &Request) -> Vec<u8> {
+    encode(request)
+}
+
+/// Reads a request. What it takes of memory is bounded by `bytes`.
+pub fn decode_request(bytes: &[u8]) -> Result<Request, ControlError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((request, [])) => Ok(request),
+        Ok((_, rest)) => Err(senseless(&format!(
+            "{} bytes after the request",
+            rest.len()
+        ))),
+        Err(error) => Err(senseless(&format!("{error}"))),
+    }
+}
+
+/// An answer as it goes over the line.
+pub fn encode_response(response: &Response) -> Vec<u8> {
+    encode(response)
+}
+
+/// Takes the first answer from what has come: it, and how many bytes it took. `None`: not all of it has come.
+pub fn take_response(bytes: &[u8]) -> Result<Option<(Response, usize)>, ControlError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((response, rest)) => Ok(Some((response, bytes.len() - rest.len()))),
+        Err(postcard::Error::DeserializeUnexpectedEnd) => Ok(None),
+        Err(error) => Err(senseless(&format!("{error}"))),
+    }
+}
+
+fn encode(message: &impl serde::Serialize) -> Vec<u8> {
+    // Nothing in a message is of unknown length, which is all that postcard refuses to write.
+    postcard::to_allocvec(message).unwrap_or_default()
+}
+
+fn senseless(why: &str) -> ControlError {
+    ControlError {
+        kind: ErrorKind::Protocol,
+        message: String::from("message: found ")
+            + why
+            + "; expected one in postcard; use the vyomactl of the device's version",
+    }
+}

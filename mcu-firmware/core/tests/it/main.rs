@@ -1,0 +1,7 @@
+//! What `vyoma-mcu-core` promises, seen from outside. One binary, because linking is what takes the time.
+#![allow(clippy::unwrap_used, reason = "tests: a panic is the report")]
+
+mod flash;
+mod power;
+mod ring;
+mod store;
