@@ -1,6 +1,6 @@
 //! Unix seconds as ISO 8601 text.
 
-use std::fmt;
+use vyoma::print::{Line, Show};
 
 const DAY: u64 = 24 * 60 * 60;
 /// Days in 400 years of the Gregorian calendar, after which it repeats.
@@ -10,15 +10,15 @@ const ERA: u64 = 146_097;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Utc(pub(crate) u64);
 
-impl fmt::Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Show for Utc {
+    fn show(&self, line: &mut Line) {
         let (year, month, day) = date(self.0 / DAY);
         let second = self.0 % DAY;
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(
-            f,
+        vyoma::write!(
+            line,
             "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-        )
+        );
     }
 }
 
@@ -42,6 +42,9 @@ fn date(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use vyoma::print;
+    use vyoma::testing::printed;
+
     use super::*;
 
     #[test]
@@ -55,7 +58,7 @@ mod tests {
             (2_147_483_648, "2038-01-19T03:14:08Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
-            assert_eq!(Utc(seconds).to_string(), text);
+            assert_eq!(printed(|| print!("{}", Utc(seconds))), text);
         }
     }
 

@@ -1,12 +1,15 @@
 //! Prints UTC every second, and how far the wall clock has moved against the monotonic clock since the app started
 //! (it moves when the device's clock is set or disciplined).
+#![cfg_attr(target_os = "wasi", no_std, no_main)]
 
 mod iso8601;
 
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
 use iso8601::Utc;
+use vyoma::{Duration, Instant, println, since_epoch, sleep};
+
+vyoma::main!(main);
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn main() {
     let started = Instant::now();
@@ -17,19 +20,11 @@ fn main() {
             milliseconds(wall) - milliseconds(wall_at_start) - milliseconds(started.elapsed());
         println!("{} drift {drift:+} ms", Utc(wall.as_secs()));
         // To the start of the next second, whatever the last round took.
-        thread::sleep(Duration::from_nanos(
-            1_000_000_000 - u64::from(wall.subsec_nanos()),
-        ));
+        sleep(SECOND.saturating_sub(Duration::from_nanos(wall.subsec_nanos().into())));
     }
 }
 
-/// A clock before 1970 counts as 1970.
-fn since_epoch() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-}
-
+/// Whole milliseconds; 292 million years are enough.
 fn milliseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+    time.as_secs().wrapping_mul(1000).cast_signed() + i64::from(time.subsec_millis())
 }

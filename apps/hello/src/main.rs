@@ -3,7 +3,7 @@
 //! Its standard output is the same on every platform, byte for byte: what differs goes to standard error.
 #![cfg_attr(target_os = "wasi", no_std, no_main)]
 
-use vyoma::print::{Line, Show};
+use vyoma::print::Quoted;
 use vyoma::{Inbox, args, eprintln, print, println, vars};
 
 vyoma::main!(main);
@@ -33,25 +33,5 @@ fn main() {
     match Inbox::open().request("platform") {
         Ok(platform) => eprintln!("[hello] running on {platform}"),
         Err(why) => eprintln!("[hello] platform unknown: {why}"),
-    }
-}
-
-/// Text in quotes, as source code has it.
-struct Quoted<'a>(&'a str);
-
-impl Show for Quoted<'_> {
-    fn show(&self, line: &mut Line) {
-        line.text("\"");
-        for c in self.0.chars() {
-            match c {
-                '"' => line.text("\\\""),
-                '\\' => line.text("\\\\"),
-                '\n' => line.text("\\n"),
-                '\t' => line.text("\\t"),
-                c if c.is_ascii_control() => vyoma::write!(line, "\\u{{{:x}}}", u32::from(c)),
-                c => c.show(line),
-            }
-        }
-        line.text("\"");
     }
 }

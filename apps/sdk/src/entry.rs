@@ -127,6 +127,7 @@ macro_rules! main {
 /// The panic handler: one line on standard error, then a trap. A message that is put together from parts would bring
 /// `core::fmt` into every app, so of such a message only the place is told.
 #[doc(hidden)]
+#[inline(always)]
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     let message = info.message();
     let text = message.as_str().unwrap_or_default();

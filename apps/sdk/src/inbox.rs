@@ -11,6 +11,7 @@ use crate::time::{Duration, Instant};
 
 mod room;
 mod source;
+mod text;
 
 pub use room::Room;
 pub use source::{Read, Source, StandardInput};
@@ -250,6 +251,17 @@ impl<S: Source, R: Room> Inbox<S, R> {
         }
     }
 
+    /// Whether a whole line has been read that wasn't handed out.
+    pub(crate) fn has_line(&self) -> bool {
+        let (from, to) = self.given;
+        let read = self.room.as_bytes().get(..self.used).unwrap_or_default();
+        let mut waiting = read
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at < from || *at >= to);
+        waiting.any(|(_, byte)| *byte == b'\n')
+    }
+
     fn is_reply(&mut self, from: usize) -> bool {
         let bytes = self.room.bytes().get(from..).unwrap_or_default();
         bytes.starts_with(b"REPLY:")
@@ -257,7 +269,7 @@ impl<S: Source, R: Room> Inbox<S, R> {
 
     /// Those bytes as text.
     fn text(&mut self, from: usize, to: usize) -> &str {
-        room::text(self.room.bytes().get_mut(from..to).unwrap_or_default())
+        text::of(self.room.bytes().get_mut(from..to).unwrap_or_default())
     }
 
     /// Forgets the line that was handed out last.
@@ -319,3 +331,6 @@ impl<S: Source, R: Room> Inbox<S, R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,10 @@ pub mod incoming;
 pub mod print;
 pub mod ready;
 mod sys;
+#[cfg(not(target_os = "wasi"))]
+pub mod testing;
 pub mod time;
+pub mod wait;
 
 pub use entry::{ExitCode, Outcome, exit};
 pub use environment::{args, vars};
@@ -22,6 +25,7 @@ pub use incoming::Incoming;
 pub use print::Show;
 pub use time::{Duration, Instant, since_epoch, sleep, sleep_until};
 pub use vyoma_macros::{broadcast, eprint, eprintln, log, print, println, reply, send, write};
+pub use wait::{Any, Timer};
 
 /// For the macros.
 #[doc(hidden)]

@@ -14,9 +14,13 @@ pub use crate::sys::Stream;
 
 mod marks;
 mod number;
+mod quoted;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use number::Number;
+pub use quoted::Quoted;
 pub use values::Show;
 #[doc(hidden)]
 pub use values::{ByDisplay, ByShow, NumberByDisplay, NumberByShow, Value};
@@ -38,40 +42,38 @@ pub struct Line {
 
 impl Line {
     /// Begins to print to a stream.
+    #[inline(never)]
     pub fn new(stream: Stream) -> Self {
-        Self::filtered(stream, None)
-    }
-
-    /// Begins log text: a line of it that would be taken for a message is indented by one space.
-    pub fn log() -> Self {
-        Self::filtered(Stream::Out, Some(marks::filter))
-    }
-
-    /// Begins a message to the app of that name. Line ends inside become spaces: one message is one line.
-    pub fn message(target: &str) -> Self {
-        let mut line = Self::filtered(Stream::Out, None);
-        line.text("@");
-        line.text(target);
-        line.text(": ");
-        line.filter = Some(|line, byte| {
-            line.push(if matches!(byte, b'\n' | b'\r') {
-                b' '
-            } else {
-                byte
-            })
-        });
-        line
-    }
-
-    #[inline(always)]
-    fn filtered(stream: Stream, filter: Option<fn(&mut Line, u8)>) -> Self {
         Self {
             stream,
-            filter,
+            filter: None,
             seen: marks::Seen::default(),
             used: 0,
             buffer: [0; BUFFER],
         }
+    }
+
+    /// Begins log text: a line of it that would be taken for a message is indented by one space. It ends with [`Line::end_log`].
+    pub fn log() -> Self {
+        let mut line = Self::new(Stream::Out);
+        line.filter = Some(marks::filter);
+        line
+    }
+
+    /// Begins a message to the app of that name; it ends with [`Line::end_message`]. Line ends inside become spaces: one
+    /// message is one line.
+    pub fn message(target: &str) -> Self {
+        let mut line = Self::new(Stream::Out);
+        line.text("@");
+        line.text(target);
+        line.text(": ");
+        line.filter = Some(|line, byte| {
+            line.push(match byte {
+                b'\n' | b'\r' => b' ',
+                other => other,
+            });
+        });
+        line
     }
 
     /// For the macro `write`, which takes a line or a reference to one.
@@ -83,9 +85,20 @@ impl Line {
     /// Adds text.
     #[inline(never)]
     pub fn text(&mut self, text: &str) {
-        for &byte in text.as_bytes() {
-            self.byte(byte);
+        self.bytes(text.as_bytes());
+    }
+
+    #[inline(always)]
+    fn bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.byte(*byte);
         }
+    }
+
+    /// What has not been written.
+    #[cfg(test)]
+    fn so_far(&self) -> &[u8] {
+        &self.buffer[..self.used]
     }
 
     /// Adds what only `core::fmt` can print.
@@ -95,17 +108,24 @@ impl Line {
     }
 
     /// Writes what is left.
+    #[inline(never)]
     pub fn end(&mut self) {
-        if self.filter.is_some() {
-            marks::end(self);
+        if let Some(bytes) = self.buffer.get(..self.used) {
+            sys::write(self.stream, bytes);
         }
-        self.flush();
+        self.used = 0;
     }
 
-    /// Ends a message: with the end of its line.
-    pub fn send(&mut self) {
+    /// Ends log text.
+    pub fn end_log(&mut self) {
+        marks::end(self);
+        self.end();
+    }
+
+    /// Ends a message.
+    pub fn end_message(&mut self) {
         self.push(b'\n');
-        self.flush();
+        self.end();
     }
 
     fn byte(&mut self, byte: u8) {
@@ -117,20 +137,12 @@ impl Line {
 
     fn push(&mut self, byte: u8) {
         if self.used == BUFFER {
-            self.flush();
+            self.end();
         }
         if let Some(free) = self.buffer.get_mut(self.used) {
             *free = byte;
             self.used += 1;
         }
-    }
-
-    #[inline(never)]
-    fn flush(&mut self) {
-        if let Some(bytes) = self.buffer.get(..self.used) {
-            sys::write(self.stream, bytes);
-        }
-        self.used = 0;
     }
 }
 
@@ -141,7 +153,12 @@ impl fmt::Write for Line {
     }
 }
 
-/// Prints text as it is.
+/// Prints text as it is, with one call of the host for each 4 KiB.
 pub fn text(stream: Stream, text: &str) {
     sys::write(stream, text.as_bytes());
+}
+
+/// Prints bytes as they are, text or not.
+pub fn bytes(stream: Stream, bytes: &[u8]) {
+    sys::write(stream, bytes);
 }

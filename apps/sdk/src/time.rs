@@ -68,7 +68,7 @@ pub fn sleep_until(moment: Instant) {
 /// Time since 1970-01-01 00:00:00 UTC by the device's clock, which may be wrong and may be set at any time.
 pub fn since_epoch() -> Duration {
     let (seconds, nanoseconds) = sys::wall();
-    Duration::new(seconds, nanoseconds)
+    Duration::new(seconds, nanoseconds % 1_000_000_000)
 }
 
 /// 584 years at most.

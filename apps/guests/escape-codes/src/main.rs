@@ -1,4 +1,9 @@
 //! Prints what would change or fool a terminal. The lines end with `end`, so that a test sees what was cut.
+#![cfg_attr(target_os = "wasi", no_std, no_main)]
+
+use vyoma::println;
+
+vyoma::main!(main);
 
 fn main() {
     println!("colour \x1b[31mred\x1b[0m end");

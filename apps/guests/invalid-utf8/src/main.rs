@@ -1,6 +1,10 @@
 //! Prints lines that are not UTF-8, in each of the ways that there are.
+#![cfg_attr(target_os = "wasi", no_std, no_main)]
 
-use std::io::{self, Write};
+use vyoma::print::{Stream, bytes};
+use vyoma::{print, println};
+
+vyoma::main!(main);
 
 /// Name of the fault and the bytes that have it.
 const FAULTS: [(&str, &[u8]); 6] = [
@@ -12,13 +16,12 @@ const FAULTS: [(&str, &[u8]); 6] = [
     ("NUL", b"\x00"),
 ];
 
-fn main() -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    for (name, bytes) in FAULTS {
-        write!(out, "{name}: <")?;
-        out.write_all(bytes)?;
-        out.write_all(b">\n")?;
+fn main() {
+    for (name, fault) in FAULTS {
+        print!("{name}: <");
+        bytes(Stream::Out, fault);
+        println!(">");
     }
     // A message, too: its target gets text, whatever was sent.
-    out.write_all(b"@echo: <\xff>\ndone\n")
+    bytes(Stream::Out, b"@echo: <\xff>\ndone\n");
 }

@@ -27,6 +27,7 @@ pub fn small_app(stack_bytes: u32) {
     println!("cargo::rustc-link-arg-bins=-zstack-size={stack_bytes}");
     // The linker can't do this and keep debug information.
     if std::env::var("PROFILE").as_deref() == Ok("release") {
+        println!("cargo::rustc-link-arg-bins=--strip-debug");
         println!("cargo::rustc-link-arg-bins=--compress-relocations");
     }
 }

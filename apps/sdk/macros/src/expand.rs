@@ -28,7 +28,7 @@ pub(crate) fn stream(input: TokenStream, stream: &str, newline: bool) -> TokenSt
 pub(crate) fn log(input: TokenStream) -> TokenStream {
     done(
         Call::parse(input)
-            .and_then(|call| call.printing("::vyoma::print::Line::log()", true, "end")),
+            .and_then(|call| call.printing("::vyoma::print::Line::log()", true, "end_log")),
     )
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn send(input: TokenStream) -> TokenStream {
     // Before the line begins: what it evaluates to may print itself.
     let head = "::vyoma::print::Line::message(__vyoma_target)";
     done(Call::parse(rest).and_then(|call| {
-        let body = call.printing(head, false, "send")?;
+        let body = call.printing(head, false, "end_message")?;
         Ok(matching(app, "__vyoma_target", body))
     }))
 }
@@ -53,7 +53,7 @@ pub(crate) fn send(input: TokenStream) -> TokenStream {
 /// A message to a target that is known.
 pub(crate) fn message(target: &str, input: TokenStream) -> TokenStream {
     let head = format!("::vyoma::print::Line::message({target})");
-    done(Call::parse(input).and_then(|call| call.printing(&head, false, "send")))
+    done(Call::parse(input).and_then(|call| call.printing(&head, false, "end_message")))
 }
 
 /// `write(out, format...)`: into a line that is there.

@@ -7,6 +7,9 @@ use crate::MAX_LINE;
 /// Memory for lines.
 pub trait Room {
     /// All of it.
+    fn as_bytes(&self) -> &[u8];
+
+    /// All of it.
     fn bytes(&mut self) -> &mut [u8];
 
     /// Makes it larger; false when it can't be.
@@ -15,6 +18,10 @@ pub trait Room {
 
 /// A fixed size.
 impl<const SIZE: usize> Room for [u8; SIZE] {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+
     fn bytes(&mut self) -> &mut [u8] {
         self
     }
@@ -26,6 +33,10 @@ impl<const SIZE: usize> Room for [u8; SIZE] {
 
 /// As much as the longest line needs, while the heap has it.
 impl Room for Vec<u8> {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+
     fn bytes(&mut self) -> &mut [u8] {
         self
     }
@@ -64,15 +75,4 @@ pub(super) fn remove(bytes: &mut [u8], from: usize, to: usize) {
             *place = byte;
         }
     }
-}
-
-/// The bytes as text; each one that is no UTF-8 becomes `?`.
-pub(super) fn text(bytes: &mut [u8]) -> &str {
-    while let Err(error) = core::str::from_utf8(bytes) {
-        let Some(wrong) = bytes.get_mut(error.valid_up_to()) else {
-            break;
-        };
-        *wrong = b'?';
-    }
-    core::str::from_utf8(bytes).unwrap_or_default()
 }

@@ -19,66 +19,40 @@ pub struct Number {
 const MOST: usize = 20;
 
 impl Number {
-    /// Prints a number of that magnitude.
+    /// Prints a number of that magnitude. One function for all ways: the compiler leaves out what an app has no use for.
+    #[inline(never)]
     pub fn print(self, line: &mut Line, magnitude: u64, negative: bool) {
+        let mut text = [0; MOST];
+        let mut rest = magnitude;
+        let mut from = MOST;
+        while let Some(digit) = from.checked_sub(1).and_then(|at| text.get_mut(at)) {
+            from -= 1;
+            let value = if self.hex { rest % 16 } else { rest % 10 } as u8;
+            *digit = value + if value < 10 { b'0' } else { b'a' - 10 };
+            rest /= if self.hex { 16 } else { 10 };
+            if rest == 0 {
+                break;
+            }
+        }
         let sign = match (negative, self.plus) {
-            (true, _) => "-",
-            (false, true) => "+",
-            (false, false) => "",
+            (true, _) => Some(b'-'),
+            (false, true) => Some(b'+'),
+            (false, false) => None,
         };
-        let fill = usize::from(self.width).min(MOST).saturating_sub(sign.len());
+        let first = MOST
+            .saturating_sub(usize::from(self.width))
+            .saturating_add(sign.is_some().into());
         if self.zeros {
-            line.text(sign);
-            digits(line, magnitude, self.hex, fill, b'0', "");
-        } else {
-            digits(line, magnitude, self.hex, fill, b' ', sign);
+            sign.inspect(|sign| line.byte(*sign));
         }
-    }
-}
-
-/// At least `fill` characters, `sign` right before the digits.
-fn digits(line: &mut Line, mut rest: u64, hex: bool, fill: usize, with: u8, sign: &str) {
-    let mut text = [with; MOST];
-    let mut length = 0;
-    for digit in text.iter_mut().rev() {
-        let (next, value) = if hex {
-            (rest >> 4, rest & 15)
-        } else {
-            (rest / 10, rest % 10)
-        };
-        *digit = match value as u8 {
-            value @ 0..10 => b'0' + value,
-            value => b'a' - 10 + value,
-        };
-        length += 1;
-        rest = next;
-        if rest == 0 {
-            break;
+        for _ in first..from {
+            line.byte(if self.zeros { b'0' } else { b' ' });
         }
-    }
-    for _ in length..fill {
-        line.byte(with);
-    }
-    line.text(sign);
-    for &digit in text.iter().skip(MOST - length) {
-        line.byte(digit);
-    }
-}
-
-/// Prints a number as `{}` does.
-#[inline(never)]
-pub(super) fn plain(line: &mut Line, mut rest: u64) {
-    let mut text = [0; MOST];
-    let mut length = 0;
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        length += 1;
-        rest /= 10;
-        if rest == 0 {
-            break;
+        if !self.zeros {
+            sign.inspect(|sign| line.byte(*sign));
         }
-    }
-    for &digit in text.iter().skip(MOST - length) {
-        line.byte(digit);
+        for digit in text.get(from..).unwrap_or_default() {
+            line.byte(*digit);
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use core::fmt::{self, Display};
 
-use super::{Line, Number, number};
+use super::{Line, Number};
 
 /// What can be printed without `core::fmt`.
 pub trait Show {
@@ -83,16 +83,13 @@ macro_rules! integers {
         }
         impl Show for $unsigned {
             fn show(&self, line: &mut Line) {
-                number::plain(line, self.parts().0);
+                Number::default().print(line, self.parts().0, false);
             }
         }
         impl Show for $signed {
             fn show(&self, line: &mut Line) {
                 let (magnitude, negative) = self.parts();
-                if negative {
-                    line.text("-");
-                }
-                number::plain(line, magnitude);
+                Number::default().print(line, magnitude, negative);
             }
         }
     )*};

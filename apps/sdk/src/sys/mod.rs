@@ -19,16 +19,3 @@ pub enum Stream {
     /// Standard error: always log.
     Err,
 }
-
-/// What reading standard input came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
-    /// So many bytes; when it is none, reading again may bring some.
-    Bytes(usize),
-    /// None within the time.
-    TimedOut,
-    /// Nothing more will come.
-    Closed,
-    /// It can't be read.
-    Failed,
-}

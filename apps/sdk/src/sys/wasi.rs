@@ -6,7 +6,9 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::{Read, Stream};
+use super::Stream;
+use crate::inbox::Read;
+use crate::time::Instant;
 
 mod imports;
 pub(crate) mod landing;
@@ -76,24 +78,72 @@ pub(crate) fn sleep(nanoseconds: u64) {
     }
 }
 
-/// Reads standard input, until `deadline` on the monotonic clock at most (absent: as long as it takes).
-pub(crate) fn read(buffer: &mut [u8], deadline: Option<u64>) -> Read {
-    static STDIN: Kept = Kept::new();
-    static READABLE: Kept = Kept::new();
+static STDIN: Kept = Kept::new();
+static READABLE: Kept = Kept::new();
+
+fn stdin() -> u32 {
     // SAFETY: takes nothing, returns an owned handle.
-    let stdin = STDIN.or(|| unsafe { imports::get_stdin() });
+    STDIN.or(|| unsafe { imports::get_stdin() })
+}
+
+/// A pollable.
+pub(crate) type Handle = u32;
+
+/// Of nothing; it is never waited for.
+pub(crate) const NO_HANDLE: Handle = 0;
+
+/// Standard input that can be read.
+pub(crate) fn input() -> Handle {
+    // SAFETY: the stream is never dropped, and its pollable is kept too.
+    READABLE.or(|| unsafe { imports::subscribe_input(stdin()) })
+}
+
+/// A moment.
+#[derive(Debug)]
+pub(crate) struct Timer(Handle);
+
+impl Timer {
+    pub(crate) fn at(moment: Instant) -> Self {
+        // SAFETY: takes a number, returns an owned handle.
+        Self(unsafe { imports::subscribe_instant(moment.nanoseconds()) })
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.0
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // SAFETY: it is owned by this value and used by nobody after it.
+        unsafe { imports::drop_pollable(self.0) };
+    }
+}
+
+/// Waits until one of the pollables (1 to 32) is ready; the n-th bit of the result says whether the n-th is.
+pub(crate) fn wait(pollables: &[Handle]) -> u32 {
+    let mut ready = [0; 32];
+    let count = landing::list(&mut ready, || {
+        let mut list = imports::List::default();
+        // SAFETY: pointer and length are a slice's, of handles that live; the result has room.
+        unsafe { imports::poll(pollables.as_ptr(), pollables.len(), &raw mut list) };
+        Some(list)
+    });
+    ready
+        .iter()
+        .take(count.unwrap_or_default())
+        .fold(0, |bits, index| bits | 1_u32.wrapping_shl(*index))
+}
+
+/// Reads standard input, until `deadline` at most (absent: as long as it takes).
+pub(crate) fn read(buffer: &mut [u8], deadline: Option<Instant>) -> Read {
     if let Some(deadline) = deadline {
-        // SAFETY: the stream is never dropped, and its pollable is kept too; the timer is dropped once, after its last use.
-        unsafe {
-            let readable = READABLE.or(|| imports::subscribe_input(stdin));
-            let timer = imports::subscribe_instant(deadline);
-            let ready = poll(&[readable, timer]);
-            imports::drop_pollable(timer);
-            if ready & 1 == 0 {
-                return Read::TimedOut;
-            }
+        let timer = Timer::at(deadline);
+        if wait(&[input(), timer.handle()]) & 1 == 0 {
+            return Read::TimedOut;
         }
     }
+    let stdin = stdin();
     let most = buffer.len() as u64;
     let mut result = imports::ListResult::default();
     let count = landing::list(buffer, || {
@@ -106,25 +156,6 @@ pub(crate) fn read(buffer: &mut [u8], deadline: Option<u64>) -> Read {
         None if result.is_closed() => Read::Closed,
         None => Read::Failed,
     }
-}
-
-/// Waits until one of the pollables is ready; the n-th bit of the result says whether the n-th is.
-///
-/// # Safety
-///
-/// They are handles of pollables, at most 32.
-pub(crate) unsafe fn poll<const N: usize>(pollables: &[u32; N]) -> u32 {
-    let mut ready = [0; N];
-    let count = landing::list(&mut ready, || {
-        let mut list = imports::List::default();
-        // SAFETY: pointer and length are an array's, whose handles the caller vouches for; the result has room.
-        unsafe { imports::poll(pollables.as_ptr(), N, &raw mut list) };
-        Some(list)
-    });
-    ready
-        .iter()
-        .take(count.unwrap_or_default())
-        .fold(0, |bits, index| bits | 1_u32.wrapping_shl(*index))
 }
 
 /// Says last words and traps.
