@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+pub mod board;
 pub mod capability;
 pub mod control;
 pub mod error;

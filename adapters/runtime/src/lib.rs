@@ -9,6 +9,7 @@ pub mod component;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod cpu;
+pub mod devices;
 pub mod network;
 pub mod trap;
 
@@ -104,6 +105,8 @@ pub struct RunConfig {
     pub memory_bytes: Option<u64>,
     /// The app's data folder, already opened; `/` of the guest.
     pub data: Option<File>,
+    /// Pins, buses, serial ports and converters, already opened.
+    pub devices: devices::Devices,
     /// Told of every host call.
     pub activity: Arc<dyn Activity>,
 }
@@ -121,6 +124,7 @@ impl RunConfig {
             },
             memory_bytes: None,
             data: None,
+            devices: devices::Devices::default(),
             activity: Arc::new(Unwatched),
         }
     }

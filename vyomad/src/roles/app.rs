@@ -95,6 +95,7 @@ fn run(spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
         grants: spec.grants,
         memory_bytes: spec.memory_bytes,
         data,
+        devices: Default::default(),
         activity: Arc::new(page),
     };
     let engine = super::engine::of(spec.engine)?;

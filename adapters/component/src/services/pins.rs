@@ -285,12 +285,16 @@ impl EdgeLog {
         EdgeMark(self.seen[state as usize])
     }
 
+    /// Whether an edge to `state` came after `mark`.
+    pub fn came(&self, state: PinState, mark: EdgeMark) -> bool {
+        self.seen[state as usize] != mark.0
+    }
+
     /// Whether an edge to `state` came after `mark`; if so, the guest is about to know of all that came.
     pub fn passed(&mut self, state: PinState, mark: EdgeMark) -> bool {
-        let kind = state as usize;
-        let passed = self.seen[kind] != mark.0;
+        let passed = self.came(state, mark);
         if passed {
-            self.told[kind] = self.seen[kind];
+            self.told[state as usize] = self.seen[state as usize];
         }
         passed
     }

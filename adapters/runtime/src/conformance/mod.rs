@@ -6,6 +6,7 @@
 
 mod apps;
 mod cases;
+mod devices;
 mod guest;
 mod linked;
 pub mod plain;
@@ -24,6 +25,7 @@ use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::profile::OptimizationLevel;
 use vyoma_capabilities::resolve::Grants;
 
+use self::devices::Bench;
 use self::guest::Shape;
 use crate::{Activity, RunConfig, WasmRuntime};
 
@@ -53,6 +55,7 @@ struct Run {
     /// Nobody reads stdout.
     stdout_is_closed: bool,
     memory_bytes: Option<u64>,
+    bench: Bench,
     /// Checks what came out.
     expect: fn(&Outcome) -> bool,
 }
@@ -279,6 +282,8 @@ fn child(runtime: &dyn WasmRuntime, args: &[String]) -> Result<(), String> {
         } else {
             None
         },
+        devices: devices::of(case.bench, &case.grants)
+            .map_err(|error| format!("devices: {error}"))?,
         activity: Arc::<Counter>::clone(&counter),
     };
     let ending = match runtime.load(open(process::ARTEFACT)?, config) {

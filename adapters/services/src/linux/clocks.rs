@@ -12,6 +12,7 @@ use vyoma_component::services::{Datetime, Instant};
 const NANOSECONDS: u64 = 1_000_000_000;
 
 /// `CLOCK_MONOTONIC`, from a zero point on.
+#[derive(Clone, Copy)]
 pub(crate) struct Monotonic {
     /// What the kernel's clock showed at zero.
     zero: u64,
@@ -28,6 +29,11 @@ impl Monotonic {
     /// Nanoseconds since zero.
     pub(crate) fn now(&self) -> Instant {
         nanoseconds(&clock_gettime(ClockId::Monotonic)) - self.zero
+    }
+
+    /// What the kernel's clock shows, in nanoseconds, as a time of this one; zero for what was before it.
+    pub(crate) fn of_kernel(&self, nanoseconds: u64) -> Instant {
+        nanoseconds.saturating_sub(self.zero)
     }
 
     /// Sleeps until `when`. By an absolute time, so that a late start of the sleep does not move its end; periodic

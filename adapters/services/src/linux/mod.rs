@@ -2,6 +2,7 @@
 //! error. Opens nothing by name except what the app's data folder and the resolver need.
 
 mod clocks;
+mod devices;
 mod files;
 mod poll;
 mod sockets;
@@ -67,6 +68,7 @@ pub struct Linux {
     /// Grants and the data folder, for the parts of this module.
     pub(crate) config: RunConfig,
     clock: Monotonic,
+    devices: devices::Devices,
     files: files::Files,
     net: sockets::Net,
     seed: (u64, u64),
@@ -74,7 +76,7 @@ pub struct Linux {
 
 impl Linux {
     /// For one run. What the process needs later than that, it has when this returned.
-    pub fn new(config: RunConfig) -> Result<Self, EngineError> {
+    pub fn new(mut config: RunConfig) -> Result<Self, EngineError> {
         if config.grants.filesystem && config.data.is_none() {
             return Err(EngineError::Engine {
                 engine: "services",
@@ -88,14 +90,13 @@ impl Linux {
         Ok(Self {
             files: files::Files::new(&config)?,
             net: sockets::Net::default(),
+            devices: devices::Devices::new(std::mem::take(&mut config.devices)),
             config,
             clock: Monotonic::start(),
             seed: (u64::from_ne_bytes(seed[0]), u64::from_ne_bytes(seed[1])),
         })
     }
 }
-
-vyoma_component::absent!(Linux: Pins, I2cBuses, SpiBuses, Uarts, Converters);
 
 impl Platform for Linux {
     fn packages() -> &'static [&'static [&'static Interface<Self>]] {

@@ -20,6 +20,7 @@ fn linux() -> Linux {
         grants: Grants::default(),
         memory_bytes: None,
         data: None,
+        devices: Default::default(),
         activity: Arc::new(Unwatched),
     })
     .unwrap()

@@ -69,6 +69,7 @@ impl App {
             },
             memory_bytes: None,
             data: None,
+            devices: Default::default(),
             activity: Arc::new(Unwatched),
         };
         Self {

@@ -2,14 +2,17 @@
 
 mod abi;
 mod apps;
+mod buses;
 mod clocks;
 mod endings;
 mod engine;
+mod gpio;
 mod grants;
 mod handles;
 mod io;
 mod poll;
 mod refusals;
+mod serial;
 mod streams;
 mod traps;
 
@@ -17,6 +20,7 @@ use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::resolve::Grants;
 
 pub(super) use self::refusals::refusals;
+use super::devices::Bench;
 use super::guest::Shape;
 use super::{Outcome, Program, Run};
 
@@ -37,6 +41,7 @@ fn run(name: &'static str, body: &'static str, expect: fn(&Outcome) -> bool) -> 
         stdin_stays_open: false,
         stdout_is_closed: false,
         memory_bytes: None,
+        bench: Bench::Simulated,
         expect,
     }
 }
@@ -72,6 +77,9 @@ pub(super) fn runs() -> Vec<Run> {
         poll::cases(),
         clocks::cases(),
         engine::cases(),
+        gpio::cases(),
+        buses::cases(),
+        serial::cases(),
         apps::cases(),
     ] {
         runs.extend(cases);

@@ -1,0 +1,369 @@
+//! Pins: lines of the kernel's GPIO character device (uAPI v2, Linux 5.10), or of a simulated board.
+//!
+//! Which level is active is decided here and not by the kernel, so that a line request means the same for whoever holds
+//! it. Edges are asked of the kernel from the first watch on; it queues 16 of a line by itself, and numbers them, so that
+//! what it forgot is counted.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+
+use gpiocdev_uapi::v2::{
+    self, LineConfig, LineEdgeEvent, LineEdgeEventKind, LineFlags, LineValues,
+};
+use rustix::io::Errno;
+use vyoma_capabilities::board::{Details, Kind, Safe};
+use vyoma_capabilities::manifest::Direction;
+use vyoma_component::services::{
+    ActiveLevel, DigitalConfig, Edge, EdgeLog, EdgeMark, GpioError, PinEvent, PinMode, PinSetup,
+    PinState, Pins, Pollable, PullResistor,
+};
+use vyoma_runtime::devices::Handle;
+use vyoma_sim::wire::{Message, Request};
+
+use super::channel::{Channel, is_readable};
+use super::{Lease, label};
+use crate::linux::Linux;
+use crate::linux::clocks::Monotonic;
+use crate::linux::poll::{Event, Interest, Wait, Watch};
+
+/// Edges of a pin that are kept until the app takes them: a second of a fast button, a turn of an encoder.
+const MAX_EDGES: usize = 64;
+/// Edges that the kernel keeps of a line unless it was asked for more.
+const KERNEL_QUEUE: usize = 16;
+
+/// A pin that an app has open.
+pub struct Pin(Rc<Line>);
+
+struct Line {
+    config: DigitalConfig,
+    backend: Backend,
+    clock: Monotonic,
+    log: RefCell<EdgeLog>,
+    watched: Cell<bool>,
+    /// What it is driven to: whether it is high.
+    driven: Cell<Option<bool>>,
+    safe: Safe,
+    _lease: Lease,
+}
+
+enum Backend {
+    Kernel {
+        line: File,
+        /// Number of the last edge that was read.
+        edge: Rc<Cell<u32>>,
+    },
+    Simulated(Channel, Rc<Handle>),
+}
+
+/// What became of a line.
+type Outcome<T> = Result<T, GpioError>;
+
+impl Pins for Linux {
+    type Pin = Pin;
+
+    fn open_pin(&mut self, name: &str, setup: PinSetup) -> Outcome<Pin> {
+        let (device, lease) = self.devices.open(Kind::Gpio, name, &self.config.grants)?;
+        let Details::Pin {
+            direction, safe, ..
+        } = device.details
+        else {
+            return Err(GpioError::HardwareFault);
+        };
+        let allowed = match direction {
+            None => true,
+            Some(Direction::Input) => setup.mode == PinMode::In,
+            Some(Direction::Output) => setup.mode == PinMode::Out,
+        };
+        if !allowed {
+            return Err(GpioError::PinModeNotAllowed);
+        }
+        let backend = match &*lease.handle {
+            Handle::Kernel(line) => Backend::Kernel {
+                line: line
+                    .try_clone()
+                    .map_err(|_| GpioError::HardwareFault)?
+                    .into(),
+                edge: Rc::clone(&lease.edge),
+            },
+            Handle::Simulated(_) => {
+                Backend::Simulated(Channel::default(), Rc::clone(&lease.handle))
+            }
+        };
+        let line = Line {
+            config: DigitalConfig {
+                label: label(device),
+                mode: setup.mode,
+                active: setup.active,
+                pull: setup.pull,
+            },
+            backend,
+            clock: self.clock,
+            log: RefCell::new(EdgeLog::new(MAX_EDGES)),
+            watched: Cell::new(false),
+            driven: Cell::new(None),
+            safe,
+            _lease: lease,
+        };
+        if setup.mode == PinMode::Out {
+            line.drive(line.level(PinState::Inactive))?;
+        } else {
+            line.release()?;
+            // What is left from the last time that the pin was open.
+            line.drain();
+            line.log.replace(EdgeLog::new(MAX_EDGES));
+        }
+        Ok(Pin(Rc::new(line)))
+    }
+
+    fn pin_config(&mut self, pin: &Pin) -> DigitalConfig {
+        pin.0.config.clone()
+    }
+
+    fn set_pin(&mut self, pin: &mut Pin, state: PinState) -> Outcome<()> {
+        pin.0.drive(pin.0.level(state))
+    }
+
+    fn pin_state(&mut self, pin: &mut Pin) -> Outcome<PinState> {
+        pin.0.state()
+    }
+
+    fn watch_pin(&mut self, pin: &mut Pin, event: PinEvent) -> Outcome<Pollable<Wait>> {
+        let line = &pin.0;
+        if line.driven.get().is_some() {
+            return Err(GpioError::OperationNotSupported);
+        }
+        line.watch_edges()?;
+        let log = line.log.borrow();
+        let mark = match event {
+            PinEvent::Edge(state) => log.mark(state),
+            PinEvent::State(state) => log.mark_now(state),
+        };
+        Ok(Wait::pollable(PinWatch {
+            line: Rc::clone(line),
+            event,
+            mark,
+        }))
+    }
+
+    fn next_edge(&mut self, pin: &mut Pin) -> Outcome<Option<Edge>> {
+        pin.0.watch_edges()?;
+        pin.0.drain();
+        Ok(pin.0.log.borrow_mut().take())
+    }
+
+    fn lost_edges(&mut self, pin: &mut Pin) -> u64 {
+        pin.0.drain();
+        pin.0.log.borrow().lost()
+    }
+}
+
+/// A pin that nobody holds is safe.
+impl Drop for Pin {
+    fn drop(&mut self) {
+        if self.0.driven.get().is_none() {
+            return;
+        }
+        // What can't be reached can't be made safe either.
+        let _ = match self.0.safe {
+            Safe::Input => self.0.release(),
+            Safe::Low => self.0.drive(false),
+            Safe::High => self.0.drive(true),
+        };
+    }
+}
+
+impl Line {
+    fn level(&self, state: PinState) -> bool {
+        (state == PinState::Active) == (self.config.active == ActiveLevel::ActiveHigh)
+    }
+
+    fn state_of(&self, high: bool) -> PinState {
+        PinState::from(high == (self.config.active == ActiveLevel::ActiveHigh))
+    }
+
+    /// Drives the line high or low.
+    fn drive(&self, high: bool) -> Outcome<()> {
+        match &self.backend {
+            Backend::Kernel { line, .. } if self.driven.get().is_some() => {
+                v2::set_line_values(line, &LineValues::from_slice(&[high])).map_err(kernel)?;
+            }
+            Backend::Kernel { line, .. } => {
+                let mut config = self.line_config(LineFlags::OUTPUT);
+                config.add_values(&LineValues::from_slice(&[high]));
+                v2::set_line_config(line, config).map_err(kernel)?;
+                self.watched.set(false);
+            }
+            Backend::Simulated(..) => self.done(&Request::Set(Some(high)))?,
+        }
+        self.driven.set(Some(high));
+        Ok(())
+    }
+
+    /// Makes the line an input.
+    fn release(&self) -> Outcome<()> {
+        match &self.backend {
+            Backend::Kernel { line, .. } => {
+                v2::set_line_config(line, self.line_config(LineFlags::INPUT)).map_err(kernel)?;
+            }
+            Backend::Simulated(..) => self.done(&Request::Set(None))?,
+        }
+        self.driven.set(None);
+        Ok(())
+    }
+
+    fn state(&self) -> Outcome<PinState> {
+        let high = match &self.backend {
+            Backend::Kernel { line, .. } => {
+                let mut values = LineValues::from_slice(&[false]);
+                v2::get_line_values(line, &mut values).map_err(kernel)?;
+                values.get(0).ok_or(GpioError::HardwareFault)?
+            }
+            Backend::Simulated(..) => match self.ask(&Request::Get) {
+                Some(Message::Level(high)) => high,
+                _ => return Err(GpioError::HardwareFault),
+            },
+        };
+        Ok(self.state_of(high))
+    }
+
+    /// Has edges told from now on.
+    fn watch_edges(&self) -> Outcome<()> {
+        if self.watched.get() {
+            return Ok(());
+        }
+        match &self.backend {
+            Backend::Kernel { line, .. } => {
+                let both = LineFlags::EDGE_RISING | LineFlags::EDGE_FALLING;
+                v2::set_line_config(line, self.line_config(LineFlags::INPUT | both))
+                    .map_err(kernel)?;
+            }
+            Backend::Simulated(..) => self.done(&Request::Watch)?,
+        }
+        self.watched.set(true);
+        Ok(())
+    }
+
+    fn line_config(&self, flags: LineFlags) -> LineConfig {
+        let pull = match self.config.pull {
+            None => LineFlags::empty(),
+            Some(PullResistor::PullUp) => LineFlags::BIAS_PULL_UP,
+            Some(PullResistor::PullDown) => LineFlags::BIAS_PULL_DOWN,
+        };
+        LineConfig {
+            flags: flags | pull,
+            ..LineConfig::default()
+        }
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.backend {
+            Backend::Kernel { line, .. } => line.as_fd(),
+            Backend::Simulated(_, handle) => match &**handle {
+                Handle::Simulated(socket) | Handle::Kernel(socket) => socket.as_fd(),
+            },
+        }
+    }
+
+    fn ask(&self, request: &Request) -> Option<Message> {
+        let Backend::Simulated(channel, _) = &self.backend else {
+            return None;
+        };
+        channel.ask(self.descriptor(), request, |changed| {
+            self.record(changed.high, changed.at, changed.lost);
+        })
+    }
+
+    fn done(&self, request: &Request) -> Outcome<()> {
+        match self.ask(request) {
+            Some(Message::Done) => Ok(()),
+            _ => Err(GpioError::HardwareFault),
+        }
+    }
+
+    fn record(&self, high: bool, at: u64, lost: u64) {
+        let mut log = self.log.borrow_mut();
+        log.lose(lost);
+        log.record(Edge {
+            state: self.state_of(high),
+            at: self.clock.of_kernel(at),
+        });
+    }
+
+    /// Takes what the kernel or the board has told.
+    fn drain(&self) {
+        match &self.backend {
+            Backend::Kernel { line, edge } => {
+                while is_readable(line.as_fd()) {
+                    let mut bytes = [0_u8; KERNEL_QUEUE * size_of::<LineEdgeEvent>()];
+                    let Ok(length @ 1..) = rustix::io::read(line, &mut bytes) else {
+                        return;
+                    };
+                    for event in bytes[..length].chunks_exact(size_of::<LineEdgeEvent>()) {
+                        let words = event.as_chunks().0.iter();
+                        let words: Vec<u64> = words.map(|word| u64::from_ne_bytes(*word)).collect();
+                        let Ok(event) = LineEdgeEvent::from_slice(&words) else {
+                            return;
+                        };
+                        let skipped = event.line_seqno.wrapping_sub(edge.get());
+                        edge.set(event.line_seqno);
+                        let high = event.kind == LineEdgeEventKind::RisingEdge as u32;
+                        self.record(high, event.timestamp_ns, skipped.saturating_sub(1).into());
+                    }
+                }
+            }
+            Backend::Simulated(channel, _) => channel.drain(self.descriptor(), |changed| {
+                self.record(changed.high, changed.at, changed.lost);
+            }),
+        }
+    }
+}
+
+/// A pollable of a pin.
+struct PinWatch {
+    line: Rc<Line>,
+    event: PinEvent,
+    mark: EdgeMark,
+}
+
+impl PinWatch {
+    fn is_ready(&self) -> bool {
+        match self.event {
+            PinEvent::Edge(state) => self.line.log.borrow_mut().passed(state, self.mark),
+            // A pin that can't be read is one to read, so that the app is told.
+            PinEvent::State(state) => {
+                self.line.log.borrow().came(state, self.mark)
+                    || self.line.state().map_or(true, |now| now == state)
+            }
+        }
+    }
+}
+
+impl Event for PinWatch {
+    fn watch(&self) -> Watch<'_> {
+        if self.is_ready() {
+            return Watch::Ready;
+        }
+        Watch::Descriptor(self.line.descriptor(), Interest::Read)
+    }
+
+    fn arrived(&self) -> bool {
+        self.line.drain();
+        self.is_ready()
+    }
+}
+
+/// An error of the GPIO uAPI as the interface's.
+fn kernel(error: gpiocdev_uapi::Error) -> GpioError {
+    let gpiocdev_uapi::Error::Os(error) = error else {
+        return GpioError::HardwareFault;
+    };
+    match Errno::from_raw_os_error(error.0) {
+        Errno::INVAL => GpioError::PinModeNotAvailable,
+        Errno::OPNOTSUPP | Errno::NXIO => GpioError::OperationNotSupported,
+        Errno::BUSY => GpioError::AlreadyInUse,
+        Errno::PERM => GpioError::PinModeNotAllowed,
+        _ => GpioError::HardwareFault,
+    }
+}
