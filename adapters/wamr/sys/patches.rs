@@ -192,10 +192,11 @@ const NANS: &[Patch] = &[
                 LLVMBuilderRef builder = comp_ctx->builder;\n\
                 LLVMTypeRef int_type = is_f32 ? I32_TYPE : I64_TYPE;\n\
                 LLVMTypeRef float_type = is_f32 ? F32_TYPE : F64_TYPE;\n\
+                uint8 wasm_type = is_f32 ? VALUE_TYPE_F32 : VALUE_TYPE_F64;\n\
                 LLVMValueRef value, is_nan, bits, nan;\n\
                 if (!wanted)\n\
                     return true;\n\
-                POP(value, is_f32 ? VALUE_TYPE_F32 : VALUE_TYPE_F64);\n\
+                POP(value, wasm_type);\n\
                 nan = LLVMConstInt(int_type, is_f32 ? 0x7fc00000ULL : 0x7ff8000000000000ULL, false);\n\
                 if (!nan\n\
                     || !(is_nan = LLVMBuildFCmp(builder, LLVMRealUNO, value, value, \"is_nan\"))\n\
@@ -205,7 +206,7 @@ const NANS: &[Patch] = &[
                     aot_set_last_error(\"llvm build canonical nan fail.\");\n\
                     return false;\n\
                 }\n\
-                PUSH(value, is_f32 ? VALUE_TYPE_F32 : VALUE_TYPE_F64);\n\
+                PUSH(value, wasm_type);\n\
                 return true;\n\
             fail:\n\
                 return false;\n\
