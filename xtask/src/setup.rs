@@ -35,6 +35,8 @@ const BUILD: &[&str] = &["gcc", "libc6-dev"];
 const BOOT: &[&str] = &[
     "make",
     "gcc-aarch64-linux-gnu",
+    // The headers that WAMR's C wants; the compiler only recommends them.
+    "libc6-dev-arm64-cross",
     "flex",
     "bison",
     "bc",
