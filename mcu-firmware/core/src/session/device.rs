@@ -51,8 +51,8 @@ pub trait Device {
     /// The device itself.
     fn info(&mut self) -> DeviceInfo;
 
-    /// State of the `index`-th app of [`Store::apps`]; `None` past the last.
-    fn status(&mut self, index: usize) -> Option<AppStatus>;
+    /// State of the `index`-th app of [`Store::apps`], which is there.
+    fn status(&mut self, index: usize) -> AppStatus;
 
     /// What apps printed, as [`LogLine`](vyoma_capabilities::control::LogLine)s.
     fn logs(&self) -> &Ring;
@@ -60,7 +60,8 @@ pub trait Device {
     /// What happened, as [`DeviceEvent`](vyoma_capabilities::control::DeviceEvent)s.
     fn events(&self) -> &Ring;
 
-    /// Begins `operation`. That an operator stopped the app, or started it again, is in the store already.
+    /// Begins `operation`; `Err` when it makes no sense, such as a fourth app where three may run. The session marks in the
+    /// store what an operator stopped or started.
     fn begin(&mut self, operation: Operation, app: &str) -> Result<(), ControlError>;
 
     /// Whether what was begun with the app is through: after [`Operation::Stop`], that nothing of it runs or is going to, and

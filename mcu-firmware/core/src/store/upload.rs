@@ -34,6 +34,11 @@ pub struct Staged {
 }
 
 impl Upload {
+    /// Name of the app.
+    pub fn name(&self) -> &str {
+        self.entry.name()
+    }
+
     /// Bytes of the component that are still to come.
     pub fn missing(&self) -> u32 {
         self.entry.component.length - self.come
@@ -48,14 +53,9 @@ impl Upload {
 }
 
 impl Staged {
-    /// SHA-256 of the component, as it was written.
-    pub fn sha256(&self) -> [u8; 32] {
-        self.entry.sha256
-    }
-
-    /// The component.
-    pub fn component(&self) -> Place {
-        self.entry.component
+    /// What will be in the store. Its SHA-256 is that of the bytes as they were written.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
     }
 }
 

@@ -56,7 +56,10 @@ pub(crate) fn install<F: Flash>(
         store.write(&mut upload, piece)?;
     }
     let staged = store.finish(upload)?;
-    assert_eq!(staged.sha256(), <[u8; 32]>::from(Sha256::digest(component)));
+    assert_eq!(
+        staged.entry().sha256(),
+        <[u8; 32]>::from(Sha256::digest(component))
+    );
     store.commit(staged)
 }
 
