@@ -158,12 +158,6 @@ pub(crate) fn read(buffer: &mut [u8], deadline: Option<Instant>) -> Read {
     }
 }
 
-/// Says last words and traps.
-pub(crate) fn fatal(words: &str) -> ! {
-    write(Stream::Err, words.as_bytes());
-    trap()
-}
-
 /// Ends the app as `unreachable` does.
 pub(crate) fn trap() -> ! {
     core::arch::wasm32::unreachable()
