@@ -395,9 +395,9 @@ fn hosted(context: &Context, options: &Options) -> anyhow::Result<Tally> {
     system(context, options, false, &[])
 }
 
-/// One at a time: an emulated machine takes a CPU or two, and deadlines are meant for a machine of its own.
+/// tests/src/turn.rs decides how many emulated machines run at once; tests that wait for their turn cost nothing.
 fn booted(context: &Context, options: &Options) -> anyhow::Result<Tally> {
-    system(context, options, true, &["--test-threads=1"])
+    system(context, options, true, &["--test-threads=4"])
 }
 
 /// The system tests in `tests/tests/`: files that start with `boot_` boot images, the others use a hosted daemon.
