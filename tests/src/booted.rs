@@ -10,7 +10,6 @@ use std::ops::Deref;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::operator::{LOOK, Operator};
+use crate::turn::Turn;
 use crate::{copy_app, from_make_test};
 
 /// For anything that should happen soon in an emulated machine, of which a loaded host makes a very slow one.
@@ -29,14 +29,12 @@ const PORT: u16 = 7;
 /// The data disk: 64 MiB are enough for what tests install.
 const DISK: u64 = 64 << 20;
 
-/// One at a time: emulators that share a processor make each other miss their times.
-static ONE: Mutex<()> = Mutex::new(());
-
 /// What a device is to be started with. Its folders live as long as this does, so that it can be started again.
 pub struct Machine {
     dir: TempDir,
     arguments: Vec<String>,
     arch: &'static str,
+    alone: bool,
 }
 
 impl Machine {
@@ -51,6 +49,7 @@ impl Machine {
             dir,
             arguments: arguments.map(str::to_owned).to_vec(),
             arch,
+            alone: false,
         };
         let disk = machine.dir.path().join("data.img");
         File::create(&disk)
@@ -77,6 +76,13 @@ impl Machine {
             .extend(arguments.iter().map(ToString::to_string));
     }
 
+    /// Runs with no other machine beside it: for tests that measure times.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
     /// Adds arguments of `cargo xtask boot`.
     #[must_use]
     pub fn arg(mut self, arguments: &[&str]) -> Self {
@@ -101,7 +107,11 @@ impl Machine {
 
     /// Boots it and waits until it answers.
     pub fn start(&self) -> Device {
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = if self.alone {
+            Turn::alone()
+        } else {
+            Turn::shared()
+        };
         let scratch = self.dir.path();
         let (console, report) = (scratch.join("console"), scratch.join("report.json"));
         let output = File::create(&console).expect("a file for the console");
@@ -134,7 +144,7 @@ impl Machine {
             port,
             report,
             operator: Operator::new(&socket, &console, SOON),
-            _one: one,
+            _turn: turn,
         };
         device.wait(BUILD, "the kernel's first line", |device| {
             device.console().contains("Linux version")
@@ -193,7 +203,7 @@ pub struct Device {
     port: u16,
     report: PathBuf,
     operator: Operator,
-    _one: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Deref for Device {

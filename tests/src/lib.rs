@@ -7,6 +7,7 @@
 pub mod booted;
 pub mod hosted;
 pub mod operator;
+pub mod turn;
 
 use std::fs;
 use std::path::{Path, PathBuf};

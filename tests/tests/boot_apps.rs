@@ -54,6 +54,7 @@ fn group_number(device: &Device, app: &str, file: &str, key: &str) -> u64 {
 fn an_app_that_breaks_its_limits_ends_alone() {
     let small_bomb = resources("memory_kb = 32768");
     let machine = Machine::new(PLATFORM, "x86_64")
+        .alone()
         .arg(&["--memory", SMALL_MB])
         .app_as("echo", "echo-1", str::to_owned)
         .app_as("roll-call", "roll-call", |text| {
@@ -210,6 +211,7 @@ fn no_more_tasks_than_an_app_may_have(device: &Device) {
 #[test]
 fn a_device_keeps_its_apps_data_and_logs_over_a_reboot_and_a_power_cut() {
     let machine = Machine::new(PLATFORM, "x86_64")
+        .alone()
         .arg(&["--memory", SMALL_MB])
         .app("notes")
         .app("echo");
@@ -284,6 +286,7 @@ fn two_hundred_resident_apps_fit_into_a_gigabyte_and_each_answers() {
     const APPS: usize = 200;
     const ECHOES: usize = APPS - 1;
     let mut machine = Machine::new(PLATFORM, "x86_64")
+        .alone()
         .arg(&["--memory", "1024"])
         .app_as("roll-call", "roll-call", |text| {
             text.replace("[\"3\"]", &format!("[\"{ECHOES}\"]"))

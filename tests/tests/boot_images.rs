@@ -6,8 +6,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
+use std::thread;
 
 use serde_json::Value;
+use vyoma_system_tests::turn::Turn;
 use vyoma_system_tests::{from_make_test, guest};
 
 /// Every image of this version: platform and architecture.
@@ -54,6 +56,7 @@ struct Hello {
 
 /// hello asks for the platform last, so what it prints on standard error ends its run.
 fn boot(image: (&str, &str)) -> Hello {
+    let _turn = Turn::shared();
     let arguments = [
         "--append",
         "vyoma.loglevel=debug",
@@ -117,7 +120,13 @@ fn hello_is_the_same_bytes_and_says_the_same_on_every_image() {
         .expect("running sha256sum");
     let expected = String::from_utf8_lossy(&sha256sum.stdout)[..64].to_owned();
 
-    let devices: Vec<_> = IMAGES.iter().map(|image| (image, boot(*image))).collect();
+    let devices: Vec<_> = thread::scope(|scope| {
+        let boots = IMAGES.map(|image| (image, scope.spawn(move || boot(image))));
+        boots
+            .into_iter()
+            .map(|(image, hello)| (image, hello.join().expect("the boot of an image")))
+            .collect()
+    });
     let first = &devices[0].1.output;
     assert_eq!(
         first,

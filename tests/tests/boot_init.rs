@@ -7,10 +7,11 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use vyoma_system_tests::from_make_test;
+use vyoma_system_tests::turn::Turn;
 
 /// A boot takes five seconds on an idle machine; a loaded one may be ten times slower.
 const TIMEOUT: &str = "150";
@@ -56,9 +57,7 @@ impl Seen {
 
 /// Boots with these arguments of `cargo xtask boot`, and demands that what they wait for came.
 fn boot(arguments: &[&str]) -> Seen {
-    // One at a time: emulators that share a processor make each other miss their times.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = Turn::shared();
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let json = scratch.path().join("boot.json");
     let mut command = Command::new(from_make_test("VYOMA_XTASK_BIN"));

@@ -6,6 +6,7 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use vyoma_system_tests::turn::Turn;
 use vyoma_system_tests::{from_make_test, guest};
 
 /// Runs the matrix; its report, whether or not it succeeded, and whether it did.
@@ -42,6 +43,8 @@ fn fnv_1a(text: &str) -> u64 {
 
 #[test]
 fn every_app_is_the_same_bytes_and_says_the_same_on_every_platform_and_engine() {
+    // The matrix runs two places at once by itself.
+    let _turn = Turn::alone();
     let (report, agreed) = matrix(&[]);
     assert!(agreed, "{:#}", report["differences"]);
     let mut places: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
@@ -82,6 +85,7 @@ fn a_component_gets_its_arguments_and_its_input_to_the_end_in_every_place() {
     let text = "one line\nand another, without an end";
     fs::write(&input, text).expect("an input");
     let component = guest("read-all-stdin").join("read-all-stdin.wasm");
+    let _turn = Turn::alone();
     let (report, agreed) = matrix(&[
         "--platforms",
         "hosted,iot-edge",

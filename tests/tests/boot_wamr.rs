@@ -119,9 +119,11 @@ fn machine_code_of_the_image_runs_and_its_absence_means_interpretation_and_one_w
 #[test]
 fn an_app_that_hangs_on_robotics_rt_is_killed_and_restarted_within_seven_seconds() {
     let device_machine =
-        Machine::new("robotics-rt", "aarch64").app_as("busy-loop", "hangs", |manifest| {
-            manifest.replace("watchdog_secs = 2", "")
-        });
+        Machine::new("robotics-rt", "aarch64")
+            .alone()
+            .app_as("busy-loop", "hangs", |manifest| {
+                manifest.replace("watchdog_secs = 2", "")
+            });
     let device = device_machine.start();
     wait_for("a restart", || device.app("hangs").restarts > 0);
     let events = device.events();

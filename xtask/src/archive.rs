@@ -1,14 +1,24 @@
-//! The initramfs as bytes: a newc cpio archive, zstd-compressed. Two builds of the same entries are the same bytes: no
-//! times, no owners, entries in order. Reads archives back too, so that a test sees what is really in an image.
+//! The initramfs as bytes: newc cpio archives, zstd-compressed, one after the other (the kernel unpacks as many as there are).
+//! Two builds of the same entries are the same bytes: no times, no owners, entries in order. Reads archives back too, so
+//! that a test sees what is really in an image.
+//!
+//! The best compression takes seconds for a daemon with an engine, which is in image after image: what was packed is kept by
+//! the hash of what went in.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _, Write as _};
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use cpio::newc::{Builder, Reader, trailer};
 
+use crate::context::{sha256, write_atomically};
+
 /// The highest level without long windows: a smaller image, and decompression costs the same at every level.
 const LEVEL: i32 = 19;
+
+/// Archives that are kept: those of one run of all tests, twice over.
+const KEPT: usize = 200;
 
 /// `S_IFDIR`, `S_IFREG` and `S_IFCHR` of inode(7).
 const DIR: u32 = 0o040_000;
@@ -51,8 +61,26 @@ impl Tree {
         self.0.keys().map(|path| format!("/{path}")).collect()
     }
 
-    /// The compressed archive and its size before compression.
-    pub(crate) fn pack(&self) -> anyhow::Result<(Vec<u8>, u64)> {
+    /// Whether it has no entry.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The compressed archive and its size before compression. `kept` is the folder of archives that were packed before.
+    pub(crate) fn pack(&self, kept: &Path) -> anyhow::Result<(Vec<u8>, u64)> {
+        let archive = self.archive()?;
+        let size = archive.len() as u64;
+        let file = kept.join(format!("{}-{LEVEL}.cpio.zst", sha256(&archive)));
+        if let Ok(packed) = std::fs::read(&file) {
+            return Ok((packed, size));
+        }
+        let packed = zstd::bulk::compress(&archive, LEVEL)?;
+        write_atomically(&file, &packed)?;
+        forget_old(kept);
+        Ok((packed, size))
+    }
+
+    fn archive(&self) -> anyhow::Result<Vec<u8>> {
         let mut archive = Vec::new();
         for (number, (path, node)) in (1_u32..).zip(&self.0) {
             let (mode, links, bytes): (u32, u32, &[u8]) = match node {
@@ -80,8 +108,21 @@ impl Tree {
             writer.finish()?;
         }
         trailer(&mut archive)?;
-        let size = archive.len() as u64;
-        Ok((zstd::bulk::compress(&archive, LEVEL)?, size))
+        Ok(archive)
+    }
+}
+
+/// Keeps the [`KEPT`] archives that were packed last. Only a cache: what can't be removed now is in nobody's way.
+fn forget_old(kept: &Path) {
+    let mut files: Vec<_> = std::fs::read_dir(kept)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    files.sort();
+    for (_, file) in files.iter().rev().skip(KEPT) {
+        let _ = std::fs::remove_file(file);
     }
 }
 
@@ -142,7 +183,8 @@ mod tests {
 
     #[test]
     fn what_was_packed_is_listed_with_the_folders_above_it_first() {
-        let (packed, size) = sample().pack().unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        let (packed, size) = sample().pack(kept.path()).unwrap();
         assert!(size > 500, "five headers of 110 bytes");
         let expected = [
             "/dev",
@@ -157,13 +199,26 @@ mod tests {
     }
 
     #[test]
-    fn the_same_entries_are_the_same_bytes() {
-        assert_eq!(sample().pack().unwrap(), sample().pack().unwrap());
+    fn the_same_entries_are_the_same_bytes_packed_anew_or_kept() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let first = sample().pack(one.path()).unwrap();
+        assert_eq!(first, sample().pack(other.path()).unwrap());
+        assert_eq!(first, sample().pack(one.path()).unwrap());
+    }
+
+    #[test]
+    fn what_was_kept_is_not_taken_for_other_entries() {
+        let kept = tempfile::tempdir().unwrap();
+        let (first, _) = sample().pack(kept.path()).unwrap();
+        let mut other = sample();
+        other.dir("data");
+        assert_ne!(first, other.pack(kept.path()).unwrap().0);
     }
 
     #[test]
     fn a_broken_archive_is_an_error() {
-        let (packed, _) = sample().pack().unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        let (packed, _) = sample().pack(kept.path()).unwrap();
         assert!(list(&packed[..packed.len() / 2]).is_err());
         assert!(list(b"nonsense").is_err());
     }

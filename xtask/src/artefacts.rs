@@ -2,6 +2,9 @@
 //! made by that same `vyomad`, run through qemu-user for another architecture than this machine's, so an image can't hold
 //! code that its own engine would refuse; for WAMR by `vyoma-aotc`, which is built of the same source as the engine.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,13 +17,17 @@ use crate::context::{Context, call, capture, say, sha256_file, which};
 use crate::platforms::{Arch, Flavour, Target};
 use crate::setup;
 
-/// Builds a program of the workspace as a static release binary for `arch` and returns its path.
+/// Builds a program of the workspace as a static release binary for `arch` and returns where it is kept.
 pub(crate) fn program(context: &Context, package: &str, arch: Arch) -> anyhow::Result<PathBuf> {
-    build(context, package, arch, "release", &[], &[])
+    build(context, package, package, arch, "release", &[], &[])
 }
 
-/// The `vyomad` of an image: with its engine and no other, and with the sandbox probe if `probe`. It lies beside those of
-/// other images, since cargo itself keeps only what was built last.
+/// Where [`program`] keeps what it builds.
+pub(crate) fn kept(context: &Context, package: &str, arch: Arch) -> PathBuf {
+    place(context, package, arch, "release")
+}
+
+/// The `vyomad` of an image: with its engine and no other, and with the sandbox probe if `probe`.
 pub(crate) fn device(context: &Context, target: &Target, probe: bool) -> anyhow::Result<PathBuf> {
     let engine = target.engine.name();
     let features = if probe {
@@ -32,38 +39,46 @@ pub(crate) fn device(context: &Context, target: &Target, probe: bool) -> anyhow:
         Flavour::Full => "release",
         Flavour::Realtime => "small",
     };
-    let built = build(
+    let probe = if probe { "-probe" } else { "" };
+    build(
         context,
         "vyomad",
+        &format!("vyomad-{engine}{probe}"),
         target.arch,
         profile,
         &["--no-default-features", "--features", &features],
         DEVICE_FLAGS,
-    )?;
-    let probe = if probe { "-probe" } else { "" };
-    let kept = context.out.join(format!(
-        "vyomad-{engine}{probe}-{}-{profile}",
-        target.arch.name()
-    ));
-    std::fs::create_dir_all(&context.out)?;
-    // Not over the old file: a program that still runs can't be written to.
-    let _ = std::fs::remove_file(&kept);
-    std::fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
-    Ok(kept)
+    )
 }
 
 /// At a fixed address: a static program that can lie anywhere relocates itself in every process, which costs each app
 /// private memory. What that gives up is in docs/operating.md ("Memory").
 const DEVICE_FLAGS: &[&str] = &["-C", "relocation-model=static"];
 
+fn programs(context: &Context) -> PathBuf {
+    context.out.join("programs")
+}
+
+fn place(context: &Context, name: &str, arch: Arch, profile: &str) -> PathBuf {
+    programs(context).join(format!("{name}-{}-{profile}", arch.name()))
+}
+
+/// Builds `package` and keeps the program as `name`: cargo itself keeps only what was built last, with whatever features.
 fn build(
     context: &Context,
     package: &str,
+    name: &str,
     arch: Arch,
     profile: &str,
     more: &[&str],
     flags: &[&str],
 ) -> anyhow::Result<PathBuf> {
+    let programs = programs(context);
+    std::fs::create_dir_all(&programs)
+        .with_context(|| format!("cannot make {}", programs.display()))?;
+    // From cargo's start to the copy: another build would put another program in the same place.
+    let lock = File::create(programs.join("lock"))?;
+    lock.lock().context("cannot lock the folder of programs")?;
     say(format_args!("building {package} for {}", arch.name()));
     let target = arch.rust_target();
     call(
@@ -86,9 +101,21 @@ fn build(
             .arg("--")
             .args(flags),
     )?;
-    let file = context.target.join(target).join(profile).join(package);
-    ensure!(file.is_file(), "cargo built no {}", file.display());
-    Ok(file)
+    let built = context.target.join(target).join(profile).join(package);
+    let bytes =
+        std::fs::read(&built).with_context(|| format!("cargo built no {}", built.display()))?;
+    let kept = place(context, name, arch, profile);
+    if std::fs::read(&kept).is_ok_and(|before| before == bytes) {
+        return Ok(kept);
+    }
+    // Whole or not at all, and not over the old file: it may be running.
+    let mut file = tempfile::NamedTempFile::new_in(&programs)?;
+    file.write_all(&bytes)?;
+    let executable = PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(file.path(), executable)?;
+    file.persist(&kept)
+        .with_context(|| format!("cannot keep {}", kept.display()))?;
+    Ok(kept)
 }
 
 /// Builds one source file as a static program for `arch`. It may need nothing but std, so rustc alone is enough.

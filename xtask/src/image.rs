@@ -164,7 +164,8 @@ pub(crate) fn build(
     target: &Target,
     which: &WhichApps,
 ) -> anyhow::Result<Image> {
-    let mut tree = Tree::default();
+    // Two archives: the first is in every image of the platform and packed once.
+    let (mut tree, mut rest) = (Tree::default(), Tree::default());
     // The kernel opens /dev/console for init before anything is mounted; a panic hook needs /dev/null no later.
     tree.add(
         "dev/console",
@@ -187,15 +188,24 @@ pub(crate) fn build(
             tree.add("init", file(program, true)?);
             (Vec::new(), program.clone())
         }
-        None => fill(context, target, which, &mut tree)?,
+        None => fill(context, target, which, &mut tree, &mut rest)?,
     };
     for (path, from) in &which.add {
-        tree.add(path, file(from, true)?);
+        rest.add(path, file(from, true)?);
     }
     let kernel = kernel::ensure(context, target.arch, target.flavour)?;
-    let (packed, unpacked) = tree.pack()?;
-    let contents = archive::list(&packed)?;
+    let kept = context.out.join("packed");
+    let (mut packed, mut unpacked) = tree.pack(&kept)?;
+    let mut contents = archive::list(&packed)?;
     debug_assert_eq!(contents, tree.paths());
+    if !rest.is_empty() {
+        let (more, size) = rest.pack(&kept)?;
+        contents.extend(archive::list(&more)?);
+        contents.sort();
+        contents.dedup();
+        packed.extend(more);
+        unpacked += size;
+    }
     // Images of different apps lie side by side: tests boot several at once.
     let mut name = String::new();
     for app in &apps {
@@ -222,12 +232,13 @@ pub(crate) fn build(
     })
 }
 
-/// Everything that vyomad and its apps need.
+/// Everything that vyomad needs goes into `tree`, its apps into `rest`.
 fn fill(
     context: &Context,
     target: &Target,
     which: &WhichApps,
     tree: &mut Tree,
+    rest: &mut Tree,
 ) -> anyhow::Result<(Vec<App>, PathBuf)> {
     let apps = if which.no_apps {
         Vec::new()
@@ -268,7 +279,7 @@ fn fill(
     };
     for app in &apps {
         for path in ["vyoma.toml", &app.wasm] {
-            tree.add(
+            rest.add(
                 &format!("apps/{}/{path}", app.name),
                 file(&app.dir.join(path), false)?,
             );
@@ -277,7 +288,7 @@ fn fill(
             continue;
         };
         for artefact in artefacts::compile(context, target, compiler, app)? {
-            tree.add(
+            rest.add(
                 &format!("store/{}", artefact.key),
                 file(&artefact.path, false)?,
             );

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -129,39 +131,24 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     setup::ensure(context, Need::Boot)?;
     let scratch = tempfile::tempdir()?;
     let jobs = jobs(context, options, scratch.path())?;
-    let mut rows = Vec::new();
+    let mut places: Vec<Place> = Vec::new();
     if wanted("hosted") {
-        let vyomad = artefacts::program(context, "vyomad", Arch::X86_64)?;
-        for hosted in &HOSTED {
-            say(format_args!(
-                "hosted: {}{}",
-                hosted.engine,
-                if hosted.ahead_of_time {
-                    ", ahead of time"
-                } else {
-                    ""
-                }
-            ));
-            let profile = scratch.path().join(format!("{}.toml", hosted.engine));
-            write_atomically(&profile, hosted_profile(context, hosted.engine)?.as_bytes())?;
-            let store = if hosted.ahead_of_time {
-                Some(store(context, &profile, &jobs)?)
-            } else {
-                None
-            };
-            let device = Device::hosted(&vyomad, &profile, store.as_deref(), &jobs)?;
-            rows.extend(run(device, "hosted", &jobs)?);
-        }
+        places.extend(HOSTED.iter().map(|hosted| Place::Hosted(hosted, &jobs)));
     }
     for (platform, arch) in BOOTED {
         if wanted(platform) {
-            for jobs in rounds(&jobs, platform)? {
-                say(format_args!("booting {platform}"));
-                let device = Device::boot(context, platform, arch, jobs)?;
-                rows.extend(run(device, platform, jobs)?);
-            }
+            let rounds = rounds(&jobs, platform)?;
+            places.extend(
+                rounds
+                    .iter()
+                    .map(|jobs| Place::Booted(platform, arch, jobs)),
+            );
         }
     }
+    let rows: Vec<Row> = side_by_side(&places, |place| place.rows(context, scratch.path()))?
+        .into_iter()
+        .flatten()
+        .collect();
     ensure!(!rows.is_empty(), "nothing was run");
     let differences = differences(&jobs, &rows);
     show(&rows);
@@ -181,6 +168,65 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
         println!("DIFFERS: {difference}");
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// One device, and what it runs.
+enum Place<'a> {
+    Hosted(&'static Hosted, &'a [Job]),
+    Booted(&'static str, Arch, &'a [Job]),
+}
+
+impl Place<'_> {
+    fn rows(&self, context: &Context, scratch: &Path) -> anyhow::Result<Vec<Row>> {
+        match *self {
+            Place::Hosted(hosted, jobs) => {
+                let (engine, ahead) = (hosted.engine, hosted.ahead_of_time);
+                let how = if ahead { ", ahead of time" } else { "" };
+                say(format_args!("hosted: {engine}{how}"));
+                let vyomad = artefacts::program(context, "vyomad", Arch::X86_64)?;
+                let profile = scratch.join(format!("{engine}{ahead}.toml"));
+                write_atomically(&profile, hosted_profile(context, engine)?.as_bytes())?;
+                let store = if ahead {
+                    Some(store(context, &profile, jobs)?)
+                } else {
+                    None
+                };
+                let device = Device::hosted(&vyomad, &profile, store.as_deref(), jobs)?;
+                run(device, "hosted", jobs)
+            }
+            Place::Booted(platform, arch, jobs) => {
+                say(format_args!("booting {platform}"));
+                let device = Device::boot(context, platform, arch, jobs)?;
+                run(device, platform, jobs)
+            }
+        }
+    }
+}
+
+/// Two at a time: a device leaves most of a second processor idle. The results in the order of `all`; the first error.
+fn side_by_side<T: Sync, R: Send>(
+    all: &[T],
+    work: impl Fn(&T) -> anyhow::Result<R> + Sync,
+) -> anyhow::Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<anyhow::Result<R>>>> =
+        all.iter().map(|_| Mutex::default()).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((one, result)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    all.get(index).zip(results.get(index))
+                } {
+                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(work(one));
+                }
+            });
+        }
+    });
+    results
+        .into_iter()
+        .filter_map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .collect()
 }
 
 fn jobs(context: &Context, options: &Options, scratch: &Path) -> anyhow::Result<Vec<Job>> {
@@ -390,6 +436,21 @@ mod tests {
             lines: None,
             masks: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_ran_side_by_side_comes_in_its_order_and_one_that_failed_fails_all() {
+        let numbers: Vec<u64> = (0..9).collect();
+        let doubled = side_by_side(&numbers, |number| {
+            std::thread::sleep(Duration::from_millis(number % 3));
+            Ok(number * 2)
+        });
+        assert_eq!(doubled.unwrap(), [0, 2, 4, 6, 8, 10, 12, 14, 16]);
+        let failed = side_by_side(&numbers, |number| {
+            ensure!(*number != 4, "no {number}");
+            Ok(())
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "no 4");
     }
 
     #[test]
