@@ -4,6 +4,7 @@
 //! starts no thread (except for name look-up, which only the `network` grant allows) and opens no file after `load`, so
 //! that the caller can lock the process down between `load` and `run`.
 
+mod devices;
 mod host;
 mod limits;
 mod run;
@@ -65,7 +66,11 @@ impl WasmRuntime for Wasmtime {
             .map_err(|error| engine_error(&error))
     }
 
-    fn load(&self, artefact: File, config: RunConfig) -> Result<Box<dyn Instance>, EngineError> {
+    fn load(
+        &self,
+        artefact: File,
+        mut config: RunConfig,
+    ) -> Result<Box<dyn Instance>, EngineError> {
         if self.cpu.arch() != std::env::consts::ARCH {
             return Err(EngineError::Artefact(format!(
                 "made for {}, this machine is {}",
@@ -84,7 +89,7 @@ impl WasmRuntime for Wasmtime {
         let component = unsafe { Component::deserialize_file(&engine, &path) }
             .map_err(|error| EngineError::Artefact(one_line(&error)))?;
         drop(artefact);
-        run::prepare(&engine, &component, &config)
+        run::prepare(&engine, &component, &mut config)
     }
 }
 

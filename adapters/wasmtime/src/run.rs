@@ -10,6 +10,7 @@ use wasmtime::{Engine, Error, Store, Trap};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{I32Exit, ResourceTableError};
 
+use crate::devices::{Devices, Ended};
 use crate::host::{self, Host};
 use crate::{engine_error, one_line};
 
@@ -29,7 +30,7 @@ struct Loaded {
 pub(crate) fn prepare(
     engine: &Engine,
     component: &Component,
-    config: &RunConfig,
+    config: &mut RunConfig,
 ) -> Result<Box<dyn Instance>, EngineError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -51,9 +52,10 @@ pub(crate) fn prepare(
             limit / 1024
         )));
     }
+    let devices = Devices::new(config)?;
     let store = {
         let _context = runtime.enter();
-        host::store(engine, config).map_err(|error| engine_error(&error))?
+        host::store(engine, config, devices).map_err(|error| engine_error(&error))?
     };
     Ok(Box::new(Loaded {
         runtime,
@@ -109,6 +111,9 @@ fn ending(error: &Error, started: bool, memory_refused: bool) -> Ending {
 fn host_words(error: &Error) -> String {
     if error.is::<Utf8Error>() {
         return trap::ABI.to_owned();
+    }
+    if let Some(Ended(reason)) = error.downcast_ref() {
+        return reason.to_string();
     }
     if let Some(ResourceTableError::HasChildren) = error.downcast_ref() {
         return trap::CHILDREN.to_owned();

@@ -13,7 +13,7 @@ const NANOSECONDS: u64 = 1_000_000_000;
 
 /// `CLOCK_MONOTONIC`, from a zero point on.
 #[derive(Clone, Copy)]
-pub(crate) struct Monotonic {
+pub struct Monotonic {
     /// What the kernel's clock showed at zero.
     zero: u64,
 }
@@ -26,8 +26,13 @@ impl Monotonic {
         }
     }
 
+    /// Nanoseconds between two values.
+    pub fn resolution() -> u64 {
+        nanoseconds(&clock_getres(ClockId::Monotonic))
+    }
+
     /// Nanoseconds since zero.
-    pub(crate) fn now(&self) -> Instant {
+    pub fn now(&self) -> Instant {
         nanoseconds(&clock_gettime(ClockId::Monotonic)) - self.zero
     }
 
@@ -54,11 +59,6 @@ pub(crate) fn timespec(nanoseconds: u64) -> Timespec {
         tv_sec: (nanoseconds / NANOSECONDS) as i64,
         tv_nsec: (nanoseconds % NANOSECONDS) as _,
     }
-}
-
-/// Nanoseconds.
-pub(crate) fn monotonic_resolution() -> u64 {
-    nanoseconds(&clock_getres(ClockId::Monotonic))
 }
 
 /// A clock that is set before 1970 (a board without a battery, going backwards) shows 1970.

@@ -25,6 +25,15 @@ pub(crate) enum Interest {
     Write,
 }
 
+impl Interest {
+    fn flag(self) -> PollFlags {
+        match self {
+            Self::Read => PollFlags::IN,
+            Self::Write => PollFlags::OUT,
+        }
+    }
+}
+
 /// What an event waits for at this moment.
 pub(crate) enum Watch<'a> {
     /// Nothing: it is ready.
@@ -55,6 +64,33 @@ impl Wait {
     /// A pollable of it.
     pub(crate) fn pollable(event: impl Event + 'static) -> Pollable<Self> {
         Pollable::Event(Self::new(event))
+    }
+}
+
+impl Wait {
+    /// Whether it is ready now. For those who wait by themselves.
+    pub fn is_ready(&self) -> bool {
+        match self.0.watch() {
+            Watch::Ready => true,
+            Watch::Descriptor(fd, interest) => {
+                let flag = interest.flag();
+                let mut fds = [PollFd::from_borrowed_fd(fd, flag)];
+                let news = match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
+                    Ok(_) => fds[0].revents(),
+                    Err(Errno::INTR | Errno::AGAIN) => PollFlags::empty(),
+                    Err(_) => PollFlags::ERR,
+                };
+                news.intersects(flag | ALWAYS_NEWS) && self.0.arrived()
+            }
+        }
+    }
+
+    /// The descriptor whose news can make it ready, and whether those are that it can be written; none: it is ready.
+    pub fn descriptor(&self) -> Option<(BorrowedFd<'_>, bool)> {
+        match self.0.watch() {
+            Watch::Ready => None,
+            Watch::Descriptor(fd, interest) => Some((fd, interest == Interest::Write)),
+        }
     }
 }
 
@@ -100,11 +136,8 @@ impl<'a> Round<'a> {
     fn new(pollables: &'a [Pollable<Wait>]) -> Self {
         let mut watched: Vec<(BorrowedFd<'a>, PollFlags)> = Vec::new();
         let mut places = BTreeMap::new();
-        let mut watch = |fd: BorrowedFd<'a>, interest, event: &'a dyn Event| {
-            let flag = match interest {
-                Interest::Read => PollFlags::IN,
-                Interest::Write => PollFlags::OUT,
-            };
+        let mut watch = |fd: BorrowedFd<'a>, interest: Interest, event: &'a dyn Event| {
+            let flag = interest.flag();
             let place = *places.entry(fd.as_raw_fd()).or_insert(watched.len());
             match watched.get_mut(place) {
                 Some((_, flags)) => *flags |= flag,
