@@ -20,6 +20,8 @@ Options:
   --profile P       one of the six platforms, or a profile TOML file
   --apps DIR        a folder of apps (DIR/NAME/vyoma.toml); may be given more than once
   --store DIR       a read-only folder of compiled artefacts; may be given more than once
+  --board B         the machine's board: a name like raspberry-pi-4, or a board TOML file; default: found out
+  --simulate B      simulate that board instead: pins, buses, serial ports and converters in memory
   --fault LIST      fault injection for tests, as vyoma.fault= on a device
   --console         print what apps print, as a device's console does
   --version         print the version
@@ -54,6 +56,10 @@ pub(crate) struct Hosted {
     pub(crate) apps: Vec<PathBuf>,
     /// Read-only stores.
     pub(crate) stores: Vec<PathBuf>,
+    /// Name of a built-in board, or a file.
+    pub(crate) board: Option<String>,
+    /// The same, simulated.
+    pub(crate) simulate: Option<String>,
     /// Print what apps print.
     pub(crate) console: bool,
     /// Faults to inject.
@@ -90,6 +96,8 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
             "--console" => options.console = true,
             "--state" => options.state = value(flag)?.into(),
             "--profile" => options.profile = utf8(flag, value(flag)?)?,
+            "--board" => options.board = Some(utf8(flag, value(flag)?)?),
+            "--simulate" => options.simulate = Some(utf8(flag, value(flag)?)?),
             "--fault" => options.fault = Some(utf8(flag, value(flag)?)?),
             "--apps" => options.apps.push(value(flag)?.into()),
             "--store" => options.stores.push(value(flag)?.into()),
@@ -109,6 +117,9 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
     }
     if options.state.as_os_str().is_empty() {
         return Err("--hosted needs --state DIR".into());
+    }
+    if options.board.is_some() && options.simulate.is_some() {
+        return Err("--simulate names the board; expected no --board beside it".into());
     }
     if options.profile.is_empty() {
         return Err("--hosted needs --profile NAME or FILE".into());
@@ -133,13 +144,15 @@ mod tests {
     #[test]
     fn hosted_options_are_read_in_both_spellings() {
         let role =
-            words("--hosted --state=/s --profile mobile --apps a --apps=b --store c --console")
+            words("--hosted --state=/s --profile mobile --apps a --apps=b --store c --console --simulate f.toml")
                 .unwrap();
         let expected = Hosted {
             state: "/s".into(),
             profile: "mobile".into(),
             apps: vec!["a".into(), "b".into()],
             stores: vec!["c".into()],
+            board: None,
+            simulate: Some("f.toml".into()),
             console: true,
             fault: None,
         };
@@ -165,6 +178,11 @@ mod tests {
             words("--hosted --state s")
                 .unwrap_err()
                 .contains("--profile")
+        );
+        assert!(
+            words("--hosted --state s --profile mobile --board generic --simulate f")
+                .unwrap_err()
+                .contains("--board")
         );
         assert!(words("--hosted --bogus").unwrap_err().contains("--bogus"));
         assert!(

@@ -3,9 +3,10 @@
 //! each way; both sides treat the other as possibly broken.
 
 use serde::{Deserialize, Serialize};
+use vyoma_capabilities::board::Device;
 use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::manifest::Realtime;
-use vyoma_capabilities::profile::{Engine, OptimizationLevel, Profile};
+use vyoma_capabilities::profile::{Engine, OptimizationLevel, Peripherals, Profile};
 use vyoma_capabilities::resolve::Grants;
 
 /// Descriptor numbers in a role process. 0, 1 and 2 are the app's stdin, stdout and stderr pipes
@@ -20,6 +21,8 @@ pub(crate) mod fd {
     /// `app`: the data folder (`O_PATH | O_DIRECTORY`); only there when `filesystem` is granted. `admit`: machine code that
     /// came with the component, read-only; only there when some did.
     pub(crate) const DATA: i32 = 6;
+    /// `app`: the first device's; how many there are is the role's second argument.
+    pub(crate) const DEVICES: i32 = 7;
 }
 
 /// Everything that `vyomad app` needs to know.
@@ -43,8 +46,22 @@ pub(crate) struct AppSpec {
     pub(crate) engine: Engine,
     /// The exact key under which the artefact was stored; the engine refuses one that does not fit itself.
     pub(crate) artefact_key: String,
+    /// The devices of the grants.
+    #[serde(default)]
+    pub(crate) devices: DeviceSpec,
     /// SCHED_FIFO and locked memory, where the kernel is a real-time one.
     pub(crate) realtime: Option<Realtime>,
+}
+
+/// The devices of an app, whose descriptors come after [`fd::DATA`]: one for each that can be opened, in the list's order.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct DeviceSpec {
+    /// What the platform has.
+    pub(crate) peripherals: Peripherals,
+    /// What the grants come to.
+    pub(crate) list: Vec<Device>,
+    /// The descriptors are a simulated board's.
+    pub(crate) simulated: bool,
 }
 
 /// What `vyomad app` reports on [`fd::CONTROL`] before it exits; nothing when it was killed.

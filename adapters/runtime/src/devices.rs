@@ -1,6 +1,7 @@
 //! The devices of one run: which there are, and the descriptors that were opened for it. Opening them is the daemon's; what
 //! can be done with them is the services'.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use vyoma_capabilities::board::{Answer, Device, Kind, Refusal};
@@ -22,7 +23,7 @@ pub struct Devices {
 #[derive(Debug)]
 pub enum Handle {
     /// The kernel: a line request (GPIO uAPI v2), `/dev/i2c-*`, `/dev/spidev*`, a terminal, or an IIO channel's raw value.
-    Kernel(OwnedFd),
+    Kernel(File),
     /// A socket to a simulated board (vyoma-sim).
     Simulated(OwnedFd),
 }

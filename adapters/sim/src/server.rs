@@ -185,6 +185,12 @@ impl Simulator {
     }
 }
 
+impl core::fmt::Debug for Simulator {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Simulator")
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock leaves a board that is as good as any other.
@@ -236,6 +242,11 @@ impl State {
             chip, line, safe, ..
         } = *what
         {
+            // Opened anew already: it is that one's.
+            let same = |end: &End| matches!(end.what, What::Pin { chip: c, line: l, .. } if (c, l) == (chip, line));
+            if self.ends.iter().any(same) {
+                return;
+            }
             if self.machine.output(chip, line).is_none() {
                 return;
             }

@@ -81,6 +81,8 @@ pub enum Details {
         direction: Option<Direction>,
         /// What it does when the app is gone.
         safe: Safe,
+        /// Another app reads it too, and has its edges.
+        shared: bool,
     },
     /// An I2C bus.
     I2c {
@@ -240,6 +242,7 @@ fn pins(board: &Board, grants: &Grants, list: &mut Vec<Device>) {
                 line,
                 direction: wanted.direction,
                 safe: chip.safe.get(&line).copied().unwrap_or_default(),
+                shared: false,
             },
             refused: None,
         });
@@ -268,6 +271,7 @@ fn pins(board: &Board, grants: &Grants, list: &mut Vec<Device>) {
             line: 0,
             direction: wanted.direction,
             safe: Safe::default(),
+            shared: false,
         };
         list.push(if number(&name).is_some() {
             absent(Kind::Gpio, name, None, details)

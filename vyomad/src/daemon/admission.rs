@@ -258,6 +258,7 @@ async fn run(
     descriptors.extend(code.map(|code| (code, fd::DATA)));
     let role = Role {
         kind: "admit",
+        more: 0,
         name,
         stdio: [Stdio::null(), Stdio::null(), stderr.into()],
         descriptors,

@@ -25,7 +25,7 @@ use super::state::{Daemon, Mode, Shared};
 use super::stdin::Stdin;
 use super::throttle::Throttle;
 use super::{admission, cgroup, output};
-use crate::spec::{AppSpec, fd};
+use crate::spec::{AppSpec, DeviceSpec, fd};
 
 /// A run that has begun.
 pub(crate) struct Launched {
@@ -67,7 +67,11 @@ pub(crate) async fn launch(daemon: &Shared, app: &Rc<App>) -> Result<Launched, S
         .await
         .map_err(|refusal| refusal.to_string())?;
     let uid = uid(daemon, &app.name).await?;
-    spawn(daemon, app, &package, uid, code)
+    let launched = spawn(daemon, app, &package, uid, code);
+    if launched.is_err() {
+        daemon.devices.release(&app.name);
+    }
+    launched
 }
 
 /// The user that this app is, where we can become others.
@@ -98,6 +102,11 @@ fn spawn(
     let failed = |error: io::Error| format!("can't start a process: {error}");
     let grants = &package.resolution.grants;
     let profile = &daemon.settings.profile;
+    let devices = daemon.devices.give(&app.name, grants);
+    for note in &devices.notes {
+        let detail = format!("{note}; the app runs without it");
+        daemon.event(Some(&app.name), "warning", &detail);
+    }
     let spec = AppSpec {
         name: app.name.to_string(),
         args: package.manifest.app.args.clone(),
@@ -114,6 +123,11 @@ fn spawn(
         memory_bytes: Some(cgroup::linear_memory_bytes(grants, profile)),
         engine: profile.engine,
         artefact_key: code.key.clone(),
+        devices: DeviceSpec {
+            peripherals: profile.peripherals,
+            list: devices.list,
+            simulated: devices.simulated,
+        },
         realtime: grants.realtime.filter(|_| daemon.settings.realtime_kernel),
     };
     let (control, theirs) = process::control(&spec).map_err(failed)?;
@@ -126,6 +140,10 @@ fn spawn(
     if grants.filesystem {
         descriptors.push((data_folder(daemon, &app.name, uid)?, fd::DATA));
     }
+    let opened = devices.descriptors.into_iter().flatten();
+    let more: Vec<_> = opened.zip(fd::DEVICES..).collect();
+    let count = more.len();
+    descriptors.extend(more);
     let (cgroup, oom_kills_before) = match &daemon.cgroups {
         Some(groups) => (
             Some(groups.app(&app.name, grants, profile)?),
@@ -149,6 +167,7 @@ fn spawn(
     let role = Role {
         kind: "app",
         name: &app.name,
+        more: count,
         stdio,
         descriptors,
         cgroup,

@@ -9,6 +9,7 @@ mod apps;
 mod cgroup;
 mod console;
 mod control;
+mod devices;
 mod epitaphs;
 mod events;
 mod feed;
@@ -77,6 +78,7 @@ async fn main_loop(start: Start) -> Result<PowerAction, String> {
         console,
         watchdog_secs,
         ip,
+        devices,
         notes,
     } = start;
     // Before the first child: none of them may end unseen.
@@ -87,7 +89,7 @@ async fn main_loop(start: Start) -> Result<PowerAction, String> {
     let reaper = Rc::new(reaper::Reaper::default());
     spawn_local(reap(Rc::clone(&reaper)));
     upkeep::raise_file_limit();
-    let (daemon, listener, mut early) = build(settings, console, reaper)?;
+    let (daemon, listener, mut early) = build(settings, console, devices, reaper)?;
     early.splice(0..0, notes);
     for Note { kind, detail } in early {
         daemon.event(None, &kind, &detail);
@@ -153,6 +155,7 @@ async fn main_loop(start: Start) -> Result<PowerAction, String> {
 fn build(
     settings: Settings,
     console: console::Console,
+    devices: devices::Devices,
     reaper: Rc<reaper::Reaper>,
 ) -> Result<(Shared, UnixListener, Vec<Note>), String> {
     let mut notes = Vec::new();
@@ -188,6 +191,7 @@ fn build(
         logs: logs::Logs::new(settings.profile.max_apps),
         events: events::Events::open(state),
         console,
+        devices,
         cgroups,
         uids: Arc::new(Mutex::new(uids)),
         hashing: Semaphore::new(1),

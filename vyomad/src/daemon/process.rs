@@ -51,6 +51,8 @@ pub(crate) struct Role<'a> {
     pub(crate) kind: &'static str,
     /// For `ps`.
     pub(crate) name: &'a str,
+    /// Descriptors above those that every such role has.
+    pub(crate) more: usize,
     /// Descriptors 0, 1 and 2.
     pub(crate) stdio: [Stdio; 3],
     /// Further descriptors, by the number that they have in the role.
@@ -100,6 +102,7 @@ pub(crate) fn start(binary: &Binary, reaper: &Reaper, role: Role<'_>) -> io::Res
     let Role {
         kind,
         name,
+        more,
         stdio: [stdin, stdout, stderr],
         descriptors,
         cgroup,
@@ -107,13 +110,13 @@ pub(crate) fn start(binary: &Binary, reaper: &Reaper, role: Role<'_>) -> io::Res
     // A descriptor that already has one of the role's numbers would be overwritten before it is copied.
     let mut placed = Vec::with_capacity(descriptors.len());
     for (descriptor, number) in descriptors {
-        placed.push((move_up(descriptor)?, number));
+        placed.push((move_up(descriptor, ABOVE_ROLE_FDS + more as RawFd)?, number));
     }
     let parent = std::process::id();
     let mut command = Command::new(format!("/proc/self/fd/{}", binary.0.as_raw_fd()));
     command
         .arg0("vyomad")
-        .args([kind, name])
+        .args([kind, name, &more.to_string()])
         .env_clear()
         .current_dir("/")
         .process_group(0);
@@ -168,12 +171,13 @@ pub(crate) fn start(binary: &Binary, reaper: &Reaper, role: Role<'_>) -> io::Res
     })
 }
 
-fn move_up(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+/// Moves a descriptor above `least`.
+fn move_up(descriptor: OwnedFd, least: RawFd) -> io::Result<OwnedFd> {
     use std::os::fd::FromRawFd;
-    if descriptor.as_raw_fd() >= ABOVE_ROLE_FDS {
+    if descriptor.as_raw_fd() >= least {
         return Ok(descriptor);
     }
-    let number = fcntl(&descriptor, FcntlArg::F_DUPFD_CLOEXEC(ABOVE_ROLE_FDS))?;
+    let number = fcntl(&descriptor, FcntlArg::F_DUPFD_CLOEXEC(least))?;
     // SAFETY: the descriptor was just made and belongs to nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
@@ -293,7 +297,7 @@ mod tests {
     #[test]
     fn descriptors_of_a_role_never_collide_with_those_that_are_being_placed() {
         let (read, _write) = pipe().unwrap();
-        assert!(move_up(read).unwrap().as_raw_fd() >= ABOVE_ROLE_FDS);
-        const { assert!(crate::spec::fd::DATA < ABOVE_ROLE_FDS) };
+        assert!(move_up(read, ABOVE_ROLE_FDS).unwrap().as_raw_fd() >= ABOVE_ROLE_FDS);
+        const { assert!(crate::spec::fd::DEVICES < ABOVE_ROLE_FDS) };
     }
 }

@@ -9,9 +9,11 @@ use std::process::ExitCode;
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount, umount};
+use vyoma_capabilities::board::Board;
 use vyoma_capabilities::profile::{self, Profile};
 
 use super::console::Console;
+use super::devices::{self, Devices};
 use super::state::{Mode, Settings};
 use super::{files, run};
 use crate::args::Hosted;
@@ -38,6 +40,7 @@ pub(super) struct Start {
     /// Seconds of the hardware watchdog; 0: none.
     pub(super) watchdog_secs: u32,
     pub(super) ip: Option<IpConfig>,
+    pub(super) devices: Devices,
     pub(super) notes: Vec<Note>,
 }
 
@@ -64,6 +67,14 @@ pub(crate) fn run_as_pid1() -> ExitCode {
         ));
         builtin_profile("server-headless").unwrap_or_else(|why| unreachable_profile(&why))
     });
+    let board = line
+        .board
+        .as_deref()
+        .unwrap_or_else(|| devices::of_this_machine());
+    let board = devices::named(board).unwrap_or_else(|why| {
+        notes.push(note("warning", &format!("vyoma.board: {why}; no devices")));
+        Board::default()
+    });
     let settings = Settings {
         mode: Mode::Pid1,
         data: match started.data {
@@ -85,6 +96,7 @@ pub(crate) fn run_as_pid1() -> ExitCode {
         console: Console::new(Some(Writer::open()), false, line.loglevel),
         watchdog_secs: line.watchdog_secs,
         ip: Some(line.ip),
+        devices: Devices::new(board),
         notes,
     };
     match run(start) {
@@ -132,7 +144,7 @@ pub(crate) fn run_hosted(options: &Hosted) -> ExitCode {
 }
 
 fn hosted(options: &Hosted) -> Result<(), String> {
-    let profile = match builtin_profile(&options.profile) {
+    let mut profile = match builtin_profile(&options.profile) {
         Ok(profile) => profile,
         Err(_) if Path::new(&options.profile).exists() => {
             read_profile(Path::new(&options.profile))?
@@ -146,6 +158,7 @@ fn hosted(options: &Hosted) -> Result<(), String> {
             .map_err(|expected| format!("--fault: found {text:?}; expected {expected}"))?,
         None => Faults::default(),
     };
+    let devices = hosted_devices(options, &mut profile)?;
     let state = absolute(&options.state)?;
     make_dir(&state)?;
     let _lock = lock(&state)?;
@@ -180,9 +193,35 @@ fn hosted(options: &Hosted) -> Result<(), String> {
         console,
         watchdog_secs: 0,
         ip: None,
+        devices,
         notes: Vec::new(),
     };
     run(start).map(drop)
+}
+
+/// The devices of a developer's machine: the machine's own, or a simulated board's. With a simulated one the platform has what
+/// the board has, whatever the profile says: that is what it is for.
+fn hosted_devices(options: &Hosted, profile: &mut Profile) -> Result<Devices, String> {
+    let Some(wanted) = &options.simulate else {
+        let wanted = options.board.as_deref();
+        let board = devices::named(wanted.unwrap_or_else(|| devices::of_this_machine()));
+        return board
+            .map(Devices::new)
+            .map_err(|why| format!("--board: {why}"));
+    };
+    let board = devices::named(wanted).map_err(|why| format!("--simulate: {why}"))?;
+    profile.peripherals = board.has();
+    simulated(board)
+}
+
+#[cfg(feature = "simulate")]
+fn simulated(board: Board) -> Result<Devices, String> {
+    Devices::simulated(board).map_err(|error| format!("--simulate: {error}"))
+}
+
+#[cfg(not(feature = "simulate"))]
+fn simulated(_: Board) -> Result<Devices, String> {
+    Err("--simulate: this vyomad is built without the feature simulate".into())
 }
 
 fn builtin_profile(name: &str) -> Result<Profile, String> {

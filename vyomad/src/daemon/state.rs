@@ -16,6 +16,7 @@ use vyoma_capabilities::profile::Profile;
 use super::apps::App;
 use super::cgroup::Cgroups;
 use super::console::Console;
+use super::devices::Devices;
 use super::events::Events;
 use super::logs::Logs;
 use super::process::Binary;
@@ -79,6 +80,7 @@ pub(crate) struct Daemon {
     pub(crate) logs: Logs,
     pub(crate) events: Events,
     pub(crate) console: Console,
+    pub(crate) devices: Devices,
     pub(crate) cgroups: Option<Cgroups>,
     /// Locked only where waiting for a disk does no harm.
     pub(crate) uids: Arc<Mutex<Uids>>,

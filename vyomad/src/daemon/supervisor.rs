@@ -139,6 +139,8 @@ async fn watch(daemon: Shared, app: Rc<App>, launched: Launched) {
         execution,
     } = launched;
     let status = process.wait().await;
+    // First of all: what the app drove must not stay as it left it.
+    daemon.devices.release(&app.name);
     read_to_end(readers).await;
     if let Some(task) = writer {
         task.abort();

@@ -32,6 +32,8 @@ pub(crate) struct CmdLine {
     pub(crate) ip: IpConfig,
     /// `vyoma.data=...`
     pub(crate) data: DataChoice,
+    /// `vyoma.board=NAME`; absent: what the device tree says.
+    pub(crate) board: Option<String>,
     /// `vyoma.panic=...`
     pub(crate) panic: PanicPolicy,
     /// `vyoma.watchdog=SECS`; 0 is off.
@@ -105,6 +107,7 @@ impl Default for CmdLine {
             hostname: None,
             ip: IpConfig::Auto,
             data: DataChoice::Label(DEFAULT_DATA_LABEL.to_owned()),
+            board: None,
             panic: PanicPolicy::Reboot,
             watchdog_secs: DEFAULT_WATCHDOG_SECS,
             loglevel: LogLevel::Info,
@@ -136,6 +139,13 @@ impl CmdLine {
         match key {
             "hostname" => {
                 self.hostname = Some(hostname(value).ok_or("1 to 64 letters, digits, - or .")?);
+            }
+            // Which there are is for the daemon to say: it reads boards, and this reads words.
+            "board" => {
+                if value.is_empty() {
+                    return Err("the name of a board, e.g. raspberry-pi-4".into());
+                }
+                self.board = Some(value.to_owned());
             }
             "ip" => self.ip = ip(value)?,
             "data" => {

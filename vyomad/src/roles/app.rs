@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use vyoma_capabilities::lifecycle::Ending;
 use vyoma_runtime::RunConfig;
+use vyoma_runtime::devices::{Devices, Handle};
 
 use super::control::{Control, take};
 use super::heartbeat::Page;
 use crate::sandbox::{self, Role, Sandbox, Terms};
-use crate::spec::{AppReport, AppSpec, fd};
+use crate::spec::{AppReport, AppSpec, DeviceSpec, fd};
 
 /// Exit status of an app that did not end by itself: EX_SOFTWARE of sysexits.h. The daemon goes by the report; this is
 /// for whoever looks at the process only.
@@ -50,8 +51,15 @@ pub(crate) fn main() -> ! {
 
 fn begin() -> Result<(Control, AppSpec), String> {
     // Before anything of our own is open: whatever else was inherited goes.
-    sandbox::close_inherited(fd::DATA + 1).map_err(|error| error.to_string())?;
+    let count = device_count();
+    sandbox::close_inherited(fd::DEVICES + count).map_err(|error| error.to_string())?;
     Control::open()
+}
+
+/// How many devices were handed over: the argument after the name.
+fn device_count() -> i32 {
+    let count = std::env::args().nth(3).and_then(|count| count.parse().ok());
+    count.unwrap_or(0)
 }
 
 /// Up to the guest's end. An error means that its first instruction was never reached.
@@ -61,10 +69,12 @@ fn run(spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
     let artefact = take(fd::CODE, "compiled artefact")?;
     let page = Page::map(&take(fd::SHARED, "heartbeat page")?)?;
     let data = take_data(spec.grants.filesystem)?;
+    let devices = take_devices(spec.devices)?;
 
     let role = Role::App {
         grants: &spec.grants,
         data: data.as_ref().map(AsFd::as_fd),
+        devices: &devices,
         realtime: spec.realtime.map(|wish| sandbox::Realtime {
             wish,
             memory_bytes: spec.memory_bytes.unwrap_or(0),
@@ -95,7 +105,7 @@ fn run(spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
         grants: spec.grants,
         memory_bytes: spec.memory_bytes,
         data,
-        devices: Default::default(),
+        devices,
         activity: Arc::new(page),
     };
     let engine = super::engine::of(spec.engine)?;
@@ -122,6 +132,31 @@ fn take_data(granted: bool) -> Result<Option<File>, String> {
         Err(why) if granted => Err(why),
         _ => Ok(None),
     }
+}
+
+/// Devices that can be opened, each with its descriptor.
+fn take_devices(spec: DeviceSpec) -> Result<Devices, String> {
+    let mut numbers = fd::DEVICES..;
+    let mut handles = Vec::with_capacity(spec.list.len());
+    for device in &spec.list {
+        let handle = if device.refused.is_none() {
+            let number = numbers.next().unwrap_or(-1);
+            let file = take(number, "device")?;
+            Some(if spec.simulated {
+                Handle::Simulated(file.into())
+            } else {
+                Handle::Kernel(file)
+            })
+        } else {
+            None
+        };
+        handles.push(handle);
+    }
+    Ok(Devices {
+        peripherals: spec.peripherals,
+        list: spec.list,
+        handles,
+    })
 }
 
 /// What `ps` and the kernel's OOM report show. Names of apps have up to 32 characters, the kernel keeps 15.

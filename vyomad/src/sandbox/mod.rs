@@ -20,6 +20,7 @@ use std::os::fd::BorrowedFd;
 
 use vyoma_capabilities::manifest;
 use vyoma_capabilities::resolve::Grants;
+use vyoma_runtime::devices::Devices;
 
 /// What `[realtime]` of a manifest comes to.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +40,8 @@ pub(crate) enum Role<'a> {
         grants: &'a Grants,
         /// The app's data folder; there when `filesystem` is granted.
         data: Option<BorrowedFd<'a>>,
+        /// Its devices.
+        devices: &'a Devices,
         /// Runs by the clock, in locked memory.
         realtime: Option<Realtime>,
     },
@@ -51,6 +54,14 @@ impl Role<'_> {
     fn grants(&self) -> Option<&Grants> {
         match self {
             Self::App { grants, .. } => Some(grants),
+            Self::Admit => None,
+        }
+    }
+
+    /// Devices of an app.
+    fn devices(&self) -> Option<&Devices> {
+        match self {
+            Self::App { devices, .. } => Some(devices),
             Self::Admit => None,
         }
     }

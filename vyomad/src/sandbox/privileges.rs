@@ -55,7 +55,10 @@ impl Plan {
         let mut priority = None;
         match terms.role {
             Role::App {
-                grants, realtime, ..
+                grants,
+                devices,
+                realtime,
+                ..
             } => {
                 if let Some(realtime) = realtime {
                     priority = Some(realtime.wish.priority);
@@ -63,12 +66,14 @@ impl Plan {
                     let most = realtime.memory_bytes.saturating_add(LOCKED_BESIDES);
                     limits.push(("RLIMIT_MEMLOCK", Resource::RLIMIT_MEMLOCK, most));
                 }
+                // Of a device the engine may need a second descriptor, to wait for it.
+                let devices = 2 * devices.handles.len() as u64;
                 let files = if grants.network.is_some() {
                     FILES_WITH_NETWORK
                 } else {
                     FILES
                 };
-                limits.push(("RLIMIT_NOFILE", Resource::RLIMIT_NOFILE, files));
+                limits.push(("RLIMIT_NOFILE", Resource::RLIMIT_NOFILE, files + devices));
                 if let Some(kb) = grants.storage_kb {
                     // One file can't outgrow the whole folder's allowance; the folder itself is the daemon's to watch.
                     limits.push(("RLIMIT_FSIZE", Resource::RLIMIT_FSIZE, u64::from(kb) * 1024));

@@ -7,12 +7,15 @@
 //! A call of another architecture's table, which no honest library makes, kills.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsRawFd;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, apply_filter,
 };
+use vyoma_capabilities::board::Kind;
 use vyoma_capabilities::resolve::Grants;
+use vyoma_runtime::devices::{Devices, Handle};
 
 use super::{Report, Role, SandboxError, failed};
 
@@ -193,6 +196,9 @@ impl Filters {
         if let Some(grants) = role.grants() {
             of_grants(&mut rules, grants)?;
         }
+        if let Some(devices) = role.devices() {
+            of_devices(&mut rules, devices)?;
+        }
         // `clone3` passes the allow-list only to meet the other filter's ENOSYS: of two errnos the newer filter's wins.
         rules.insert(libc::SYS_clone3, vec![]);
         let allowed = SeccompFilter::new(rules, errno(libc::EPERM), SeccompAction::Allow, ARCH)?;
@@ -293,6 +299,56 @@ fn of_grants(rules: &mut Rules, grants: &Grants) -> Result<(), seccompiler::Back
                 .into_iter()
                 .map(|call| (call, vec![])),
         );
+    }
+    Ok(())
+}
+
+/// What may be asked of the kernel about a device, by its kind.
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "they are `c_int` with musl and `c_ulong` with glibc"
+)]
+fn device_ioctls(kind: Kind) -> &'static [u64] {
+    match kind {
+        // GPIO_V2_LINE_SET_CONFIG, _GET_VALUES, _SET_VALUES of linux/gpio.h
+        Kind::Gpio => &[0xc110_b40d, 0xc010_b40e, 0xc010_b40f],
+        // I2C_RDWR of linux/i2c-dev.h
+        Kind::I2c => &[0x0707],
+        // SPI_IOC_MESSAGE(0) of linux/spi/spidev.h; see below
+        Kind::Spi => &[SPI_MESSAGE],
+        // TIOCGICOUNT: what was lost
+        Kind::Uart => &[
+            libc::TCSETS as u64,
+            libc::TCGETS2 as u64,
+            libc::TCSETS2 as u64,
+            libc::TCFLSH as u64,
+            0x545d,
+        ],
+        // Read like a file.
+        Kind::Adc => &[],
+    }
+}
+
+/// The request of a transfer without its size, which is in bits 16 to 29 and depends on the number of parts.
+const SPI_MESSAGE: u64 = 0x4000_6b00;
+const WITHOUT_SIZE: u64 = !0x3fff_0000 & 0xffff_ffff;
+
+/// Requests to the app's own devices, each to its own descriptor only. A simulated one is a socket and needs none.
+fn of_devices(rules: &mut Rules, devices: &Devices) -> Result<(), seccompiler::BackendError> {
+    for (device, handle) in devices.list.iter().zip(&devices.handles) {
+        let Some(Handle::Kernel(file)) = handle else {
+            continue;
+        };
+        let descriptor = file.as_raw_fd() as u64;
+        for &request in device_ioctls(device.kind) {
+            let matches = if request == SPI_MESSAGE {
+                SeccompCmpOp::MaskedEq(WITHOUT_SIZE)
+            } else {
+                SeccompCmpOp::Eq
+            };
+            let allowed = rule([(0, SeccompCmpOp::Eq, descriptor), (1, matches, request)])?;
+            rules.entry(libc::SYS_ioctl).or_default().push(allowed);
+        }
     }
     Ok(())
 }

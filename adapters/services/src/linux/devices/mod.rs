@@ -9,9 +9,11 @@ mod serial;
 mod spi;
 
 use std::cell::Cell;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+use spidev::Spidev;
 use vyoma_capabilities::board::{Device, Kind, Refusal};
 use vyoma_capabilities::resolve::Grants;
 use vyoma_component::services::DeviceError;
@@ -23,17 +25,24 @@ pub(crate) struct Devices {
     places: Vec<Place>,
 }
 
+/// What is behind a device, with its one descriptor: the sandbox allows by its number what may be asked of it.
+enum Opened {
+    Kernel(File),
+    Spi(Spidev),
+    Simulated(OwnedFd),
+}
+
 /// A device that can be opened: one at a time.
 #[derive(Clone)]
 struct Place {
-    handle: Option<Rc<Handle>>,
+    handle: Option<Rc<Opened>>,
     open: Rc<Cell<bool>>,
     edge: Rc<Cell<u32>>,
 }
 
 /// The right to use a device; it ends when it is dropped.
 struct Lease {
-    handle: Rc<Handle>,
+    handle: Rc<Opened>,
     open: Rc<Cell<bool>>,
     /// The kernel's number of the last edge of a line that was read.
     edge: Rc<Cell<u32>>,
@@ -48,11 +57,20 @@ impl Drop for Lease {
 impl Devices {
     pub(crate) fn new(mut given: Given) -> Self {
         let handles = std::mem::take(&mut given.handles);
-        let places = handles.into_iter().map(|handle| Place {
-            handle: handle.map(Rc::new),
-            open: Rc::default(),
-            edge: Rc::default(),
-        });
+        let opened = |kind, handle| match (kind, handle) {
+            (Kind::Spi, Handle::Kernel(file)) => Opened::Spi(Spidev::new(file)),
+            (_, Handle::Kernel(file)) => Opened::Kernel(file),
+            (_, Handle::Simulated(socket)) => Opened::Simulated(socket),
+        };
+        let places = given
+            .list
+            .iter()
+            .zip(handles)
+            .map(|(device, handle)| Place {
+                handle: handle.map(|handle| Rc::new(opened(device.kind, handle))),
+                open: Rc::default(),
+                edge: Rc::default(),
+            });
         Self {
             places: places.collect(),
             given,
@@ -84,15 +102,18 @@ impl Lease {
     /// The kernel's descriptor of the device; none for a simulated one.
     fn kernel(&self) -> Option<BorrowedFd<'_>> {
         match &*self.handle {
-            Handle::Kernel(descriptor) => Some(descriptor.as_fd()),
-            Handle::Simulated(_) => None,
+            Opened::Kernel(file) => Some(file.as_fd()),
+            Opened::Spi(device) => Some(device.inner().as_fd()),
+            Opened::Simulated(_) => None,
         }
     }
 
     /// The kernel's descriptor or the socket.
     fn descriptor(&self) -> BorrowedFd<'_> {
         match &*self.handle {
-            Handle::Kernel(descriptor) | Handle::Simulated(descriptor) => descriptor.as_fd(),
+            Opened::Kernel(file) => file.as_fd(),
+            Opened::Spi(device) => device.inner().as_fd(),
+            Opened::Simulated(socket) => socket.as_fd(),
         }
     }
 }

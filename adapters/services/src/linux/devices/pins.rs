@@ -5,8 +5,7 @@
 //! what it forgot is counted.
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use gpiocdev_uapi::v2::{
@@ -19,11 +18,10 @@ use vyoma_component::services::{
     ActiveLevel, DigitalConfig, Edge, EdgeLog, EdgeMark, GpioError, PinEvent, PinMode, PinSetup,
     PinState, Pins, Pollable, PullResistor,
 };
-use vyoma_runtime::devices::Handle;
 use vyoma_sim::wire::{Message, Request};
 
 use super::channel::{Channel, is_readable};
-use super::{Lease, label};
+use super::{Lease, Opened, label};
 use crate::linux::Linux;
 use crate::linux::clocks::Monotonic;
 use crate::linux::poll::{Event, Interest, Wait, Watch};
@@ -38,23 +36,17 @@ pub struct Pin(Rc<Line>);
 
 struct Line {
     config: DigitalConfig,
-    backend: Backend,
+    /// For a simulated one.
+    channel: Channel,
+    /// Another app reads it too: how it is set up, and its edges, are that one's.
+    shared: bool,
     clock: Monotonic,
     log: RefCell<EdgeLog>,
     watched: Cell<bool>,
     /// What it is driven to: whether it is high.
     driven: Cell<Option<bool>>,
     safe: Safe,
-    _lease: Lease,
-}
-
-enum Backend {
-    Kernel {
-        line: File,
-        /// Number of the last edge that was read.
-        edge: Rc<Cell<u32>>,
-    },
-    Simulated(Channel, Rc<Handle>),
+    lease: Lease,
 }
 
 /// What became of a line.
@@ -66,7 +58,10 @@ impl Pins for Linux {
     fn open_pin(&mut self, name: &str, setup: PinSetup) -> Outcome<Pin> {
         let (device, lease) = self.devices.open(Kind::Gpio, name, &self.config.grants)?;
         let Details::Pin {
-            direction, safe, ..
+            direction,
+            safe,
+            shared,
+            ..
         } = device.details
         else {
             return Err(GpioError::HardwareFault);
@@ -79,18 +74,6 @@ impl Pins for Linux {
         if !allowed {
             return Err(GpioError::PinModeNotAllowed);
         }
-        let backend = match &*lease.handle {
-            Handle::Kernel(line) => Backend::Kernel {
-                line: line
-                    .try_clone()
-                    .map_err(|_| GpioError::HardwareFault)?
-                    .into(),
-                edge: Rc::clone(&lease.edge),
-            },
-            Handle::Simulated(_) => {
-                Backend::Simulated(Channel::default(), Rc::clone(&lease.handle))
-            }
-        };
         let line = Line {
             config: DigitalConfig {
                 label: label(device),
@@ -98,20 +81,23 @@ impl Pins for Linux {
                 active: setup.active,
                 pull: setup.pull,
             },
-            backend,
+            channel: Channel::default(),
+            shared,
             clock: self.clock,
             log: RefCell::new(EdgeLog::new(MAX_EDGES)),
             watched: Cell::new(false),
             driven: Cell::new(None),
             safe,
-            _lease: lease,
+            lease,
         };
         if setup.mode == PinMode::Out {
             line.drive(line.level(PinState::Inactive))?;
         } else {
             line.release()?;
             // What is left from the last time that the pin was open.
-            line.drain();
+            if !shared {
+                line.drain();
+            }
             line.log.replace(EdgeLog::new(MAX_EDGES));
         }
         Ok(Pin(Rc::new(line)))
@@ -154,7 +140,9 @@ impl Pins for Linux {
     }
 
     fn lost_edges(&mut self, pin: &mut Pin) -> u64 {
-        pin.0.drain();
+        if pin.0.watched.get() {
+            pin.0.drain();
+        }
         pin.0.log.borrow().lost()
     }
 }
@@ -185,17 +173,17 @@ impl Line {
 
     /// Drives the line high or low.
     fn drive(&self, high: bool) -> Outcome<()> {
-        match &self.backend {
-            Backend::Kernel { line, .. } if self.driven.get().is_some() => {
+        match &*self.lease.handle {
+            Opened::Kernel(line) if self.driven.get().is_some() => {
                 v2::set_line_values(line, &LineValues::from_slice(&[high])).map_err(kernel)?;
             }
-            Backend::Kernel { line, .. } => {
+            Opened::Kernel(line) => {
                 let mut config = self.line_config(LineFlags::OUTPUT);
                 config.add_values(&LineValues::from_slice(&[high]));
                 v2::set_line_config(line, config).map_err(kernel)?;
                 self.watched.set(false);
             }
-            Backend::Simulated(..) => self.done(&Request::Set(Some(high)))?,
+            _ => self.done(&Request::Set(Some(high)))?,
         }
         self.driven.set(Some(high));
         Ok(())
@@ -203,24 +191,27 @@ impl Line {
 
     /// Makes the line an input.
     fn release(&self) -> Outcome<()> {
-        match &self.backend {
-            Backend::Kernel { line, .. } => {
+        if self.shared {
+            return Ok(());
+        }
+        match &*self.lease.handle {
+            Opened::Kernel(line) => {
                 v2::set_line_config(line, self.line_config(LineFlags::INPUT)).map_err(kernel)?;
             }
-            Backend::Simulated(..) => self.done(&Request::Set(None))?,
+            _ => self.done(&Request::Set(None))?,
         }
         self.driven.set(None);
         Ok(())
     }
 
     fn state(&self) -> Outcome<PinState> {
-        let high = match &self.backend {
-            Backend::Kernel { line, .. } => {
+        let high = match &*self.lease.handle {
+            Opened::Kernel(line) => {
                 let mut values = LineValues::from_slice(&[false]);
                 v2::get_line_values(line, &mut values).map_err(kernel)?;
                 values.get(0).ok_or(GpioError::HardwareFault)?
             }
-            Backend::Simulated(..) => match self.ask(&Request::Get) {
+            _ => match self.ask(&Request::Get) {
                 Some(Message::Level(high)) => high,
                 _ => return Err(GpioError::HardwareFault),
             },
@@ -230,16 +221,19 @@ impl Line {
 
     /// Has edges told from now on.
     fn watch_edges(&self) -> Outcome<()> {
+        if self.shared {
+            return Err(GpioError::AlreadyInUse);
+        }
         if self.watched.get() {
             return Ok(());
         }
-        match &self.backend {
-            Backend::Kernel { line, .. } => {
+        match &*self.lease.handle {
+            Opened::Kernel(line) => {
                 let both = LineFlags::EDGE_RISING | LineFlags::EDGE_FALLING;
                 v2::set_line_config(line, self.line_config(LineFlags::INPUT | both))
                     .map_err(kernel)?;
             }
-            Backend::Simulated(..) => self.done(&Request::Watch)?,
+            _ => self.done(&Request::Watch)?,
         }
         self.watched.set(true);
         Ok(())
@@ -257,22 +251,11 @@ impl Line {
         }
     }
 
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        match &self.backend {
-            Backend::Kernel { line, .. } => line.as_fd(),
-            Backend::Simulated(_, handle) => match &**handle {
-                Handle::Simulated(socket) | Handle::Kernel(socket) => socket.as_fd(),
-            },
-        }
-    }
-
     fn ask(&self, request: &Request) -> Option<Message> {
-        let Backend::Simulated(channel, _) = &self.backend else {
-            return None;
-        };
-        channel.ask(self.descriptor(), request, |changed| {
-            self.record(changed.high, changed.at, changed.lost);
-        })
+        self.channel
+            .ask(self.lease.descriptor(), request, |changed| {
+                self.record(changed.high, changed.at, changed.lost);
+            })
     }
 
     fn done(&self, request: &Request) -> Outcome<()> {
@@ -293,8 +276,9 @@ impl Line {
 
     /// Takes what the kernel or the board has told.
     fn drain(&self) {
-        match &self.backend {
-            Backend::Kernel { line, edge } => {
+        match &*self.lease.handle {
+            Opened::Kernel(line) => {
+                let edge = &self.lease.edge;
                 while is_readable(line.as_fd()) {
                     let mut bytes = [0_u8; KERNEL_QUEUE * size_of::<LineEdgeEvent>()];
                     let Ok(length @ 1..) = rustix::io::read(line, &mut bytes) else {
@@ -313,7 +297,7 @@ impl Line {
                     }
                 }
             }
-            Backend::Simulated(channel, _) => channel.drain(self.descriptor(), |changed| {
+            _ => self.channel.drain(self.lease.descriptor(), |changed| {
                 self.record(changed.high, changed.at, changed.lost);
             }),
         }
@@ -345,7 +329,7 @@ impl Event for PinWatch {
         if self.is_ready() {
             return Watch::Ready;
         }
-        Watch::Descriptor(self.line.descriptor(), Interest::Read)
+        Watch::Descriptor(self.line.lease.descriptor(), Interest::Read)
     }
 
     fn arrived(&self) -> bool {

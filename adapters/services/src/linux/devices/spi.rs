@@ -1,26 +1,18 @@
 //! SPI devices: `/dev/spidev*`, whose mode and speed the daemon has set, or a simulated board.
 
-use std::fs::File;
-
 use spidev::{Spidev, SpidevTransfer};
 use vyoma_capabilities::board::Kind;
 use vyoma_component::services::{DeviceError, SpiBuses, SpiError, SpiOperation};
-use vyoma_runtime::devices::Handle;
 use vyoma_sim::wire::{Message, Operation, Request};
 
-use super::Lease;
 use super::channel::Channel;
+use super::{Lease, Opened};
 use crate::linux::Linux;
 
 /// A device that an app has open.
 pub struct Device {
     lease: Lease,
-    backend: Backend,
-}
-
-enum Backend {
-    Kernel(Spidev),
-    Simulated(Channel),
+    channel: Channel,
 }
 
 impl SpiBuses for Linux {
@@ -28,14 +20,10 @@ impl SpiBuses for Linux {
 
     fn open_spi(&mut self, name: &str) -> Result<Device, DeviceError> {
         let (_, lease) = self.devices.open(Kind::Spi, name, &self.config.grants)?;
-        let backend = match &*lease.handle {
-            Handle::Kernel(device) => {
-                let copy = device.try_clone().map_err(|_| DeviceError::HardwareFault)?;
-                Backend::Kernel(Spidev::new(File::from(copy)))
-            }
-            Handle::Simulated(_) => Backend::Simulated(Channel::default()),
-        };
-        Ok(Device { lease, backend })
+        Ok(Device {
+            lease,
+            channel: Channel::default(),
+        })
     }
 
     fn spi_transaction(
@@ -43,9 +31,9 @@ impl SpiBuses for Linux {
         device: &mut Device,
         operations: &mut [SpiOperation<'_>],
     ) -> Result<(), SpiError> {
-        match &device.backend {
-            Backend::Kernel(spidev) => kernel(spidev, operations),
-            Backend::Simulated(channel) => simulated(channel, &device.lease, operations),
+        match &*device.lease.handle {
+            Opened::Spi(spidev) => kernel(spidev, operations),
+            _ => simulated(&device.channel, &device.lease, operations),
         }
     }
 }
