@@ -63,11 +63,9 @@ const ALL: Peripherals = Peripherals {
 /// One for the process, which is one run.
 fn simulator(board: &Board) -> io::Result<&'static Simulator> {
     static SIMULATOR: OnceLock<Simulator> = OnceLock::new();
-    match SIMULATOR.get() {
-        Some(simulator) => Ok(simulator),
-        None => {
-            let started = Simulator::start(board)?;
-            Ok(SIMULATOR.get_or_init(|| started))
-        }
+    if let Some(simulator) = SIMULATOR.get() {
+        return Ok(simulator);
     }
+    let started = Simulator::start(board)?;
+    Ok(SIMULATOR.get_or_init(|| started))
 }

@@ -44,7 +44,8 @@ async fn wait(pollable: &SendWrapper<Ours<Wait>>) {
         let Some((descriptor, interest)) = descriptor else {
             continue;
         };
-        let Ok(watch) = AsyncFd::with_interest(descriptor, interest) else {
+        // SAFETY: the watch owns this descriptor, a duplicate that nothing else knows: it stays open and the same until then.
+        let Ok(watch) = (unsafe { AsyncFd::register_with_interest(descriptor, interest) }) else {
             return;
         };
         while !pollable_is_ready(pollable) {

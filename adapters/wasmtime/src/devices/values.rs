@@ -226,7 +226,7 @@ pub(super) fn lower(
     }
     if matches!(ty, Type::String | Type::List(_)) {
         let (place, length) = store_list(host, value, ty, scratch)?;
-        slots.extend([place.into(), length.into()]);
+        slots.extend([u64::from(place), u64::from(length)]);
         return Ok(());
     }
     slots.push(scalar(host, value, ty)?);
