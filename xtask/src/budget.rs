@@ -73,6 +73,9 @@ pub(crate) struct Options {
     /// Write the figures to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Don't look for a smaller machine than iot-edge's usual one, which is the largest that it may need.
+    #[arg(long)]
+    quick: bool,
 }
 
 /// One platform's, for programs.
@@ -96,7 +99,7 @@ struct Measured {
 /// Measures, prints, and fails when something is over its budget.
 pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
     setup::ensure(context, Need::Boot)?;
-    let measured = measure(context)?;
+    let measured = measure(context, options.quick)?;
     let figures = figures(&measured);
     println!("{}", table(&figures));
     if let Some(path) = &options.json {
@@ -121,14 +124,14 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
 
 /// The same for the page of all figures.
 pub(crate) fn all(context: &Context) -> anyhow::Result<Vec<Figure>> {
-    Ok(figures(&measure(context)?))
+    Ok(figures(&measure(context, false)?))
 }
 
-fn measure(context: &Context) -> anyhow::Result<Vec<Measured>> {
+fn measure(context: &Context, quick: bool) -> anyhow::Result<Vec<Measured>> {
     let counter = apps::ready(context, &context.root.join("apps").join(APP))?;
     BUDGETS
         .iter()
-        .map(|budget| platform(context, budget, &counter))
+        .map(|budget| platform(context, budget, &counter, quick))
         .collect()
 }
 
@@ -180,7 +183,12 @@ fn figures(measured: &[Measured]) -> Vec<Figure> {
     figures
 }
 
-fn platform(context: &Context, budget: &Budget, counter: &App) -> anyhow::Result<Measured> {
+fn platform(
+    context: &Context,
+    budget: &Budget,
+    counter: &App,
+    quick: bool,
+) -> anyhow::Result<Measured> {
     let target = platforms::select(context, Some(budget.platform), None)?;
     let bare = image::build(context, &target, &WhichApps::only(Vec::new()))?;
     let size = |path: &Path| -> anyhow::Result<u64> { Ok(std::fs::metadata(path)?.len()) };
@@ -217,14 +225,14 @@ fn platform(context: &Context, budget: &Budget, counter: &App) -> anyhow::Result
     let daemon_pss_kb = info
         .daemon_pss_kb
         .context("the daemon has no memory figure")?;
-    let smallest_mb = if budget.platform == "iot-edge" {
-        smallest(
-            &target,
-            &image::build(context, &target, &house)?,
-            budget.apps,
-        )?
-    } else {
-        None
+    let smallest_mb = match budget.platform {
+        // They were just seen to run on it, with the bridge beside them.
+        "iot-edge" if quick => Some(target.ram_mb),
+        "iot-edge" => {
+            let image = image::build(context, &target, &house)?;
+            smallest(&target, &image, budget.apps)?
+        }
+        _ => None,
     };
     Ok(Measured {
         platform: budget.platform,
