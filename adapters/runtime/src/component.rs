@@ -13,6 +13,7 @@ use wasmparser::{
     WasmFeatures,
 };
 
+use crate::functions::{FunctionSize, Functions};
 use crate::{EngineError, sha256_hex};
 
 /// What a component says about itself.
@@ -34,6 +35,8 @@ pub struct ComponentInfo {
     pub memory_max_pages: Option<u64>,
     /// First free byte after that module's own data and stack, when it exports the constant `__heap_base`.
     pub heap_base: Option<u32>,
+    /// The most that any of its functions holds and nests.
+    pub largest_function: FunctionSize,
     /// WebAssembly features in use beyond the first version, by name.
     pub features: Vec<String>,
 }
@@ -107,8 +110,9 @@ const NAMES: &[(WasmFeatures, &str)] = &[
 /// Reads a component: well-formed or refused. It need not be one that [`check`] admits.
 pub fn inspect(bytes: &[u8]) -> Result<ComponentInfo, EngineError> {
     shape(bytes)?;
-    validate(bytes, WasmFeatures::all()).map_err(|error| malformed(&error))?;
-    let mut info = read(bytes)?;
+    let functions =
+        Functions::validate(bytes, WasmFeatures::all()).map_err(|error| malformed(&error))?;
+    let mut info = read(bytes, functions.size())?;
     info.features = used_features(bytes)
         .map(|(_, name)| name.to_owned())
         .collect();
@@ -118,14 +122,15 @@ pub fn inspect(bytes: &[u8]) -> Result<ComponentInfo, EngineError> {
 /// Whether this project runs it: well-formed, a command of WASI 0.2, only admitted features and imports.
 pub fn check(bytes: &[u8]) -> Result<(), EngineError> {
     shape(bytes)?;
-    if let Err(error) = validate(bytes, ADMITTED) {
+    let functions = Functions::validate(bytes, ADMITTED).map_err(|error| {
         // Which kind of error it is decides what helps: with every feature on, a malformed component still fails.
-        return Err(match validate(bytes, WasmFeatures::all()) {
+        match validate(bytes, WasmFeatures::all()) {
             Err(malformation) => malformed(&malformation),
             Ok(()) => unadmitted(bytes, &error),
-        });
-    }
-    let info = read(bytes)?;
+        }
+    })?;
+    functions.admitted().map_err(EngineError::Refused)?;
+    let info = read(bytes, functions.size())?;
     for import in &info.imports {
         if host::interface::<Known>(import).is_none() {
             return Err(EngineError::Refused(format!(
@@ -189,7 +194,7 @@ fn validate(bytes: &[u8], features: WasmFeatures) -> Result<(), wasmparser::Bina
         .map(|_| ())
 }
 
-fn malformed(error: &wasmparser::BinaryReaderError) -> EngineError {
+pub(crate) fn malformed(error: &wasmparser::BinaryReaderError) -> EngineError {
     EngineError::Refused(format!(
         "malformed at offset {:#x}: {}",
         error.offset(),
@@ -227,7 +232,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Everything but the features.
-fn read(bytes: &[u8]) -> Result<ComponentInfo, EngineError> {
+fn read(bytes: &[u8], largest_function: FunctionSize) -> Result<ComponentInfo, EngineError> {
     let mut info = ComponentInfo {
         sha256: sha256_hex(bytes),
         size: bytes.len() as u64,
@@ -237,6 +242,7 @@ fn read(bytes: &[u8]) -> Result<ComponentInfo, EngineError> {
         memory_pages: 0,
         memory_max_pages: None,
         heap_base: None,
+        largest_function,
         features: Vec::new(),
     };
     read_sections(bytes, &mut info).map_err(|error| malformed(&error))?;

@@ -10,6 +10,7 @@ pub mod component;
 pub mod conformance;
 mod cpu;
 pub mod devices;
+pub mod functions;
 pub mod network;
 pub mod trap;
 

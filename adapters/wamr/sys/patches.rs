@@ -12,13 +12,14 @@ struct Patch {
     replace: &'static str,
 }
 
+const LOADER_FILE: &str = "core/iwasm/interpreter/wasm_loader.c";
 const INTERPRETER: &str = "core/iwasm/interpreter/wasm_interp_fast.c";
 const ARITHMETIC: &str = "core/iwasm/compilation/aot_emit_numberic.c";
 const CONVERSION: &str = "core/iwasm/compilation/aot_emit_conversion.c";
 
 /// Changes the copy of the source in `root`.
 pub(crate) fn apply(root: &Path) {
-    for patch in NAMES.iter().chain(HOST).chain(NANS) {
+    for patch in NAMES.iter().chain(HOST).chain(LOADER).chain(NANS) {
         let path = root.join(patch.file);
         let text =
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -38,7 +39,7 @@ const NAMES: &[Patch] = &[
     // With `__heap_base` and `__data_end` exported it guesses which global is the stack pointer and traps on values that it
     // finds wrong for one.
     Patch {
-        file: "core/iwasm/interpreter/wasm_loader.c",
+        file: LOADER_FILE,
         find: "if (!strcmp(export->name, \"__heap_base\"))",
         times: 1,
         replace: "if (false)",
@@ -97,6 +98,70 @@ const HOST: &[Patch] = &[
         find: "memset(exec_env, 0, (uint32)total_size);",
         times: 1,
         replace: "memset(exec_env, 0, offsetof(WASMExecEnv, wasm_stack_u.bottom));",
+    },
+];
+
+/// What the interpreter's loader would not have of a valid module.
+const LOADER: &[Patch] = &[
+    // An operand that is read from a local before that is set gets a place of its own. The loader took a new one each time,
+    // of 32767 for a function, and the frame grew with each; it takes the first that no operand is in now.
+    Patch {
+        file: LOADER_FILE,
+        find: "static bool\npreserve_referenced_local(",
+        times: 1,
+        replace: "static int32\n\
+            vyoma_free_place(WASMLoaderContext *ctx, uint32 cells)\n\
+            {\n\
+                int32 place = ctx->max_dynamic_offset;\n\
+                bool taken = true;\n\
+                if (!ctx->p_code_compiled)\n\
+                    return ctx->preserved_local_offset;\n\
+                while (taken) {\n\
+                    uint32 i = 0;\n\
+                    taken = false;\n\
+                    while (i < ctx->stack_cell_num) {\n\
+                        uint32 size = wasm_value_type_cell_num(ctx->frame_ref_bottom[i]);\n\
+                        int32 offset = ctx->frame_offset_bottom[i];\n\
+                        if (offset < place + (int32)cells && place < offset + (int32)size) {\n\
+                            place = offset + (int32)size;\n\
+                            taken = true;\n\
+                        }\n\
+                        i += size;\n\
+                    }\n\
+                }\n\
+                return place;\n\
+            }\n\
+            \n\
+            static bool\npreserve_referenced_local(",
+    },
+    Patch {
+        file: LOADER_FILE,
+        find: "                preserved_offset = loader_ctx->preserved_local_offset;\n",
+        times: 1,
+        replace: "                uint32 cells = wasm_value_type_cell_num(local_type);\n\
+            int32 place = vyoma_free_place(loader_ctx, cells);\n\
+            if (place > INT16_MAX - (int32)cells && loader_ctx->p_code_compiled) {\n\
+                set_error_buf(error_buf, error_buf_size, \"fast interpreter offset overflow\");\n\
+                return false;\n\
+            }\n\
+            preserved_offset = (int16)place;\n\
+            if (loader_ctx->p_code_compiled\n\
+                && place + (int32)cells > loader_ctx->preserved_local_offset)\n\
+                loader_ctx->preserved_local_offset = (int16)(place + (int32)cells);\n",
+    },
+    Patch {
+        file: LOADER_FILE,
+        find: "                    /* Only increase preserve offset in the second traversal */\n                    \
+               if (loader_ctx->p_code_compiled)\n                        loader_ctx->preserved_local_offset++;\n",
+        times: 1,
+        replace: "",
+    },
+    Patch {
+        file: LOADER_FILE,
+        find: "                    if (loader_ctx->p_code_compiled)\n                        \
+               loader_ctx->preserved_local_offset += 2;\n",
+        times: 1,
+        replace: "",
     },
 ];
 

@@ -37,6 +37,8 @@ const CHILD: &str = "--conformance-child";
 enum Program {
     /// See [`guest::command`].
     Text(&'static str, Shape),
+    /// The same in the plain shape, of text that is too long to be written down.
+    Made(fn() -> String),
     /// A package of the workspace `apps/`, see [`apps::component`].
     App(&'static str),
 }
@@ -64,13 +66,16 @@ impl Run {
     fn title(&self) -> String {
         match self.program {
             Program::Text(_, Shape::Linked) => format!("{} (linked)", self.name),
-            Program::Text(_, Shape::Plain) | Program::App(_) => self.name.to_owned(),
+            Program::Text(_, Shape::Plain) | Program::Made(_) | Program::App(_) => {
+                self.name.to_owned()
+            }
         }
     }
 
     fn component(&self) -> Result<Vec<u8>, String> {
         match self.program {
             Program::Text(body, shape) => guest::command(body, shape),
+            Program::Made(body) => guest::command(&body(), Shape::Plain),
             Program::App(package) => apps::component(package),
         }
     }
@@ -233,7 +238,7 @@ fn one(runtime: &dyn WasmRuntime, index: usize, case: &Run) -> Result<(), String
                 let _ = std::fs::write(&path, &outcome.stdout);
                 format!("stdout is in {}; ", path.display())
             }
-            Program::Text(..) => String::new(),
+            Program::Text(..) | Program::Made(_) => String::new(),
         };
         Err(format!("{kept}{outcome:?}"))
     }

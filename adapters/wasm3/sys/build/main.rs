@@ -22,25 +22,29 @@ const FILES: [&str; 9] = [
 ];
 
 /// Settings for a microcontroller. Each trades speed or limits for memory; with the defaults one compilation takes 40 KB.
-const SMALL: [(&str, &str); 9] = [
+const SMALL: [(&str, &str); 10] = [
     ("d_m3Use32BitSlots", "1"),
     ("d_m3MaxDuplicateFunctionImpl", "1"),
     // Only switches the check on: the limit itself is set for each call.
     ("d_m3MaxNativeStack", "4096"),
     ("d_m3CodePageAlignSize", "1024"),
+    // MICROCONTROLLER in adapters/runtime/src/functions.rs; the function itself is a level, too.
     ("d_m3MaxFunctionStackHeight", "192"),
     ("d_m3ValCtrlDepth", "64"),
+    // Two for each value, and for each of a function's results; constants.
+    ("d_m3MaxFunctionSlots", "520"),
     ("d_m3MaxConstantTableSize", "120"),
     ("d_m3VerboseErrorMessages", "0"),
     ("d_m3LogOutput", "0"),
 ];
 
 /// Settings for Linux, where 64-bit slots are fastest.
-const HOSTED: [(&str, &str); 5] = [
+const HOSTED: [(&str, &str); 6] = [
     ("d_m3Use32BitSlots", "0"),
-    // A `match` of thousands of arms nests as many blocks; the default is 1000. Costs 24 bytes of native stack each
-    // while loading.
-    ("d_m3ValCtrlDepth", "4000"),
+    // ADMITTED in adapters/runtime/src/functions.rs; the function itself is a level, too. A level costs 24 bytes of native
+    // stack while a function is validated, and 300 while it is compiled.
+    ("d_m3MaxFunctionStackHeight", "8000"),
+    ("d_m3ValCtrlDepth", "2001"),
     ("d_m3MaxNativeStack", "4096"),
     ("d_m3VerboseErrorMessages", "0"),
     ("d_m3LogOutput", "0"),
