@@ -231,6 +231,11 @@ impl Compact<'_> {
     }
 
     fn into_manifest(self) -> Manifest {
+        // One by one: collecting would bring a sort along, which nothing else on a microcontroller needs.
+        let mut env = BTreeMap::new();
+        for (name, value) in &self.env.0 {
+            env.insert(String::from(*name), String::from(*value));
+        }
         let switch = |bit: u8| self.switches & (1 << bit) != 0;
         Manifest {
             app: App {
@@ -241,12 +246,7 @@ impl Compact<'_> {
                 icon: None,
                 restart: self.restart,
                 args: self.args.0.iter().map(|arg| String::from(*arg)).collect(),
-                env: self
-                    .env
-                    .0
-                    .iter()
-                    .map(|(name, value)| (String::from(*name), String::from(*value)))
-                    .collect::<BTreeMap<_, _>>(),
+                env,
             },
             capabilities: Declared {
                 stdio: switch(0),

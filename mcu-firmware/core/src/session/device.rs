@@ -1,9 +1,10 @@
 //! What a session needs of the firmware.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use vyoma_capabilities::control::{AppStatus, ControlError, DeviceInfo};
+use vyoma_capabilities::control::{AppStatus, ControlError, DeviceInfo, ErrorKind};
 use vyoma_capabilities::manifest::Manifest;
 
 use crate::flash::{Flash, Place};
@@ -72,8 +73,8 @@ pub trait Device {
     fn send(&mut self, app: &str, text: &str, end: bool) -> Result<(), ControlError>;
 
     /// Whether an app that is not committed yet could run here, an older version of it being gone: the component can
-    /// be reduced to a program whose needs fit into the memory. `Err` refuses the installation, with the numbers when it is
-    /// about memory ([`ErrorKind::Limit`](vyoma_capabilities::control::ErrorKind)). `Ok` has warnings, one line each.
+    /// be reduced to a program whose needs fit into the memory. `Err` refuses the installation, for memory with
+    /// [`no_memory`]. `Ok` has warnings, one line each.
     fn admit(&mut self, manifest: &Manifest, component: Place)
     -> Result<Vec<String>, ControlError>;
 
@@ -85,4 +86,14 @@ pub trait Device {
 
     /// Begins the device's end, after the answer that follows has had the time to leave (100 ms are enough at 115200 baud).
     fn end(&mut self, power: Power) -> Result<(), ControlError>;
+}
+
+/// The refusal of an app that needs more bytes of memory than are free for it.
+pub fn no_memory(app: &str, needs: u64, free: u64) -> ControlError {
+    ControlError {
+        kind: ErrorKind::Limit,
+        message: format!(
+            "{app}: does not fit: needs {needs} bytes of memory, free are {free}; make it smaller, or remove an app"
+        ),
+    }
 }

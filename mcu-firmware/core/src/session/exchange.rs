@@ -174,8 +174,10 @@ impl Exchange {
             self.request = Vec::new();
         }
         let room = (MAX_REQUEST + 1).saturating_sub(self.request.len());
-        self.request
-            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let bytes = &bytes[..bytes.len().min(room)];
+        // Growing by doubling would take three times as much for a moment.
+        self.request.reserve_exact(bytes.len());
+        self.request.extend_from_slice(bytes);
     }
 
     /// The answer to a frame that was taken: what there is to say, or how things stand.

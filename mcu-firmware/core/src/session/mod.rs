@@ -26,7 +26,7 @@ mod requests;
 
 use vyoma_capabilities::link::{MAX_FRAME, Receiver};
 
-pub use device::{Device, Operation, Power};
+pub use device::{Device, Operation, Power, no_memory};
 use exchange::Exchange;
 pub use requests::MAX_REQUEST;
 

@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "tests: a panic is the report")]
 
 mod flash;
+mod line;
+mod operator;
+mod played;
 mod power;
 mod ring;
+mod session;
 mod store;

@@ -18,7 +18,7 @@ const REGION: usize = 60 * 1024;
 pub(crate) struct Version {
     pub(crate) component: Vec<u8>,
     pub(crate) mark: Mark,
-    pub(crate) version: u32,
+    pub(crate) number: u32,
 }
 
 /// Apps by name.
@@ -77,7 +77,7 @@ fn step<F: Flash>(
             let version = Version {
                 component,
                 mark: Mark::None,
-                version: number,
+                number,
             };
             apps.insert((*name).to_owned(), version);
         }
@@ -112,7 +112,7 @@ pub(crate) fn found<F: Flash>(store: &Store<F>) -> Apps {
             let version = Version {
                 component: component.to_vec(),
                 mark: entry.mark(),
-                version: manifest.app.version.parse().unwrap(),
+                number: manifest.app.version.parse().unwrap(),
             };
             (entry.name().to_owned(), version)
         })
@@ -277,7 +277,7 @@ fn intend(apps: &mut Apps, number: u32, step: &Step) {
             let version = Version {
                 component: component(*size, number),
                 mark: Mark::None,
-                version: number,
+                number,
             };
             apps.insert((*name).to_owned(), version);
         }

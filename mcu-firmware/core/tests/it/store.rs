@@ -32,7 +32,7 @@ fn what_was_installed_is_there_after_a_boot_byte_for_byte_and_in_order() {
     assert_eq!(names(&store), ["b", "a", "c"]);
     assert_eq!(found(&store), before);
     assert_eq!(before["b"].component, component(100, 7));
-    assert_eq!(before["b"].version, 7);
+    assert_eq!(before["b"].number, 7);
 }
 
 #[test]
