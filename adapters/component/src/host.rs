@@ -26,6 +26,13 @@ pub trait Platform: Sized + 'static {
     fn interfaces() -> impl Iterator<Item = &'static Interface<Self>> {
         Self::packages().iter().copied().flatten().copied()
     }
+
+    /// Whether no guest can ever hold a resource of that type here, because nothing makes one. Its methods and its drop are
+    /// then linked without being there, whatever their names: called, they trap as for any handle that a guest does not hold.
+    fn is_absent(interface: &str, resource: &str) -> bool {
+        let _ = (interface, resource);
+        false
+    }
 }
 
 /// An interface as the host provides it.
@@ -161,6 +168,8 @@ pub struct Linked<S: 'static> {
 enum Kind<S: 'static> {
     Function(&'static Function<S>),
     Drop(&'static ResourceType<S>),
+    /// See [`Platform::is_absent`].
+    Absent,
 }
 
 /// Why an import can't be linked. One line for people, made when it is shown: the firmware links too.
@@ -209,6 +218,13 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
         signatures,
     };
     let interface = interface::<S>(versioned).ok_or_else(|| unlinked(None))?;
+    if is_absent::<S>(interface.name, &import.target) {
+        return Ok(Linked {
+            kind: Kind::Absent,
+            realloc: None,
+            slots: import.signature.params.len().max(1),
+        });
+    }
     let (kind, expected) = match &import.target {
         Target::Function { .. } => {
             let function = interface
@@ -239,6 +255,18 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
         realloc: import.realloc,
         slots: expected.params.len().max(1),
     })
+}
+
+/// Whether it is a method or the drop of a resource that there can't be.
+fn is_absent<S: Platform>(interface: &str, target: &Target<'_>) -> bool {
+    let resource = match target {
+        Target::Function { function, .. } => function
+            .strip_prefix("[method]")
+            .and_then(|name| name.split_once('.'))
+            .map(|(resource, _)| resource),
+        Target::Drop { resource, .. } => Some(&**resource),
+    };
+    resource.is_some_and(|resource| S::is_absent(interface, resource))
 }
 
 /// What platform `S` has in the place of an interface that a guest names with its version.
@@ -297,5 +325,9 @@ pub fn call<S: Platform>(
             let handle = slots.first().ok_or(Trap::Abi("no argument"))?;
             (resource.drop)(&mut context, *handle as u32)
         }
+        // A method's first argument is the handle, too.
+        Kind::Absent => Err(Trap::UnknownHandle(
+            slots.first().map_or(0, |slot| *slot as u32),
+        )),
     }
 }

@@ -20,12 +20,15 @@ mod calls;
 mod clock;
 mod console;
 mod context;
+mod control;
 mod executor;
 mod faults;
 mod guest;
 mod libc;
 mod memory;
+mod pins;
 mod protection;
+mod serial;
 mod stack;
 mod store;
 

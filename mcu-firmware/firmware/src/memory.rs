@@ -56,6 +56,19 @@ region! {
     statics = __sdata, __euninit
 }
 
+/// The apps' flash, as bytes.
+pub(crate) fn flash_bytes() -> &'static [u8] {
+    let range = apps();
+    // SAFETY: the linker script's region, readable memory that starts on a word. What changes in it, the store changes, which
+    // gives up no place that somebody still reads.
+    unsafe {
+        core::slice::from_raw_parts(
+            core::ptr::with_exposed_provenance(range.start as usize),
+            (range.end - range.start) as usize,
+        )
+    }
+}
+
 /// A heap and where it is.
 #[derive(Debug, Clone)]
 #[repr(C)]
@@ -82,6 +95,13 @@ static TURN: Turn = Turn {
 pub(crate) fn turn() -> Range<u32> {
     let start = (&raw const TURN).addr() as u32;
     start..start + size_of::<Turn>() as u32
+}
+
+/// Whether the app that runs was refused memory.
+pub(crate) fn was_refused() -> bool {
+    let space = TURN.space.load(Ordering::Relaxed);
+    // SAFETY: while an app runs this is its own space, and nothing changes it meanwhile.
+    unsafe { space.as_ref() }.is_some_and(|space| space.heap.refused() > 0)
 }
 
 /// Whether an app runs, or the firmware itself.

@@ -1,6 +1,6 @@
 //! What an app may touch: the memory protection unit's eight regions while it runs.
 //!
-//! Code and constants, and the components in flash, can be read; of RAM an app has its arena, the loader's stack while it is
+//! Code and constants, and the components in flash, can be read by apps; of RAM an app has its arena, the loader's stack while it is
 //! being loaded, and a look at one line that says whose turn it is. Everything else, peripherals included, is a fault. The
 //! executor is privileged and sees all memory (PRIVDEFENA), whatever is set here. An app's native stack lies at the bottom
 //! of its arena, so a stack that overflows leaves the arena and faults: no guard region is needed.
@@ -45,7 +45,8 @@ impl Protection {
             loading: false,
         };
         protection.set(0, whole(memory::flash()), READ);
-        protection.set(1, whole(memory::apps()), READ | NO_CODE);
+        // The firmware writes there when an app is installed.
+        protection.set(1, whole(memory::apps()), LOOK | NO_CODE);
         protection.set(2, whole(memory::turn()), LOOK | NO_CODE);
         for number in 3..REGIONS {
             protection.set(number, None, 0);

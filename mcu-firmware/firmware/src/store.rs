@@ -1,49 +1,26 @@
-//! The apps in flash. For now an image as the host packs it.
+//! The apps in flash: the store of `vyoma_mcu_core` over the board's region.
 
-use alloc::vec::Vec;
+use vyoma_mcu_core::flash::Place;
+use vyoma_mcu_core::store::Store;
 
-use vyoma_capabilities::manifest::Manifest;
-
+use crate::board::Region;
 use crate::memory;
 
-/// An app as it lies in flash.
-pub(crate) struct Slot {
-    pub(crate) manifest: Manifest,
-    pub(crate) component: &'static [u8],
-    pub(crate) sha256: [u8; 32],
+/// The store.
+pub(crate) type Apps = Store<Region>;
+
+/// Opens the store; called once.
+pub(crate) fn open() -> Apps {
+    // SAFETY: called once, at boot (apps::start).
+    Store::open(unsafe { Region::new() })
 }
 
-/// All apps.
-pub(crate) fn slots() -> Vec<Slot> {
-    let range = memory::apps();
-    // SAFETY: flash, which nobody writes to.
-    let bytes: &'static [u8] = unsafe {
-        core::slice::from_raw_parts(
-            core::ptr::with_exposed_provenance(range.start as usize),
-            (range.end - range.start) as usize,
-        )
-    };
-    read(bytes).unwrap_or_default()
-}
-
-fn read(bytes: &'static [u8]) -> Option<Vec<Slot>> {
-    let word =
-        |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize);
-    if bytes.get(..4)? != b"VAPP" {
-        return None;
-    }
-    let mut slots = Vec::new();
-    for n in 0..word(4)? {
-        let entry = 8 + n * 48;
-        let part = |at: usize| {
-            let start = word(entry + at)?;
-            bytes.get(start..start + word(entry + at + 4)?)
-        };
-        slots.push(Slot {
-            manifest: postcard::from_bytes(part(0)?).ok()?,
-            component: part(8)?,
-            sha256: bytes.get(entry + 16..entry + 48)?.try_into().ok()?,
-        });
-    }
-    Some(slots)
+/// The bytes of a place of the store's. They stay as they are until the app is replaced or removed, for which the session
+/// waits until nobody runs it.
+pub(crate) fn bytes(place: Place) -> &'static [u8] {
+    let Place { offset, length } = place;
+    memory::flash_bytes()
+        .get(offset as usize..)
+        .and_then(|bytes| bytes.get(..length as usize))
+        .unwrap_or_default()
 }

@@ -3,21 +3,30 @@
 
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::String;
-use core::fmt::Write;
 
 use embassy_futures::select::{Either, select};
 use embassy_time::{Instant, Timer};
 use vyoma_capabilities::lifecycle::{Action, Actions, Ending, Event, Phase};
 
+use vyoma_capabilities::control::Stream;
+use vyoma_mcu_core::store::Cause;
+
 use super::{App, Device, Order, now_ms, serve};
 use crate::constants::MAX_APPS;
 
-/// Lives an app's life.
+/// Lives an app's life, as long as something of it is to come; then it has no task, until it is started again.
 #[embassy_executor::task(pool_size = MAX_APPS)]
 pub(super) async fn live(device: &'static Device, app: Rc<App>) {
     let mut event = None;
     loop {
+        let rests = matches!(
+            app.phase(),
+            Phase::Exited | Phase::Stopped | Phase::Quarantined
+        );
+        if rests && event.is_none() && !app.order.signaled() {
+            app.driven.set(false);
+            return;
+        }
         let next = match event.take() {
             Some(event) => event,
             None => wait(&app).await,
@@ -28,7 +37,7 @@ pub(super) async fn live(device: &'static Device, app: Rc<App>) {
         if app.phase() == Phase::Backoff && before != Phase::Backoff {
             let until = app.machine.borrow().wake_at().unwrap_or(0);
             let text = format!("restarts in {} ms", until.saturating_sub(now_ms()));
-            device.log(&app, &text).await;
+            device.log(&app, Stream::System, &text).await;
         }
         if spawn {
             event = Some(Event::Ended(run(device, &app).await));
@@ -69,14 +78,21 @@ async fn perform(device: &Device, app: &App, actions: Actions) -> bool {
             Action::Terminate | Action::Kill => {}
             Action::Epitaph(ending) => {
                 let text = format!("{ending}");
-                device.log(app, &text).await;
-                device.event(Some(app), "app-ended", &text).await;
+                device.log(app, Stream::System, &text).await;
+                device.event(Some(app.name()), "app-ended", &text).await;
+                if app.figures().arena > 0 {
+                    let text = app.figures().line();
+                    device.event(Some(app.name()), "memory", &text).await;
+                }
             }
             Action::Quarantine => {
-                device.log(app, "quarantined").await;
+                device.log(app, Stream::System, "quarantined").await;
+                device.quarantine(app.name(), Cause::KeptFailing);
                 let detail =
                     "it failed too often too quickly and stays down; vyomactl start brings it back";
-                device.event(Some(app), "app-quarantined", detail).await;
+                device
+                    .event(Some(app.name()), "app-quarantined", detail)
+                    .await;
             }
         }
     }
@@ -103,13 +119,4 @@ async fn run(device: &'static Device, app: &Rc<App>) -> Ending {
         }
     };
     ended.await
-}
-
-/// SHA-256 in lower-case hex.
-pub(super) fn hex(hash: &[u8; 32]) -> String {
-    hash.iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

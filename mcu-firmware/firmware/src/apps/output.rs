@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 
+use vyoma_capabilities::control::Stream;
 use vyoma_capabilities::lines::{self, Line, LineSplitter};
 
 use super::{App, Device, requests};
@@ -30,7 +31,7 @@ impl Output {
     /// Takes bytes of one of the two, and returns when all their lines are where they belong.
     pub(super) async fn write(
         &mut self,
-        device: &Device,
+        device: &'static Device,
         app: &Rc<App>,
         stream: u32,
         bytes: &[u8],
@@ -51,7 +52,7 @@ impl Output {
     }
 
     /// The app is gone: what it began is a line, too.
-    pub(super) async fn finish(&mut self, device: &Device, app: &Rc<App>) {
+    pub(super) async fn finish(&mut self, device: &'static Device, app: &Rc<App>) {
         for (splitter, is_err) in [(&mut self.out, false), (&mut self.err, true)] {
             let mut last = None;
             splitter.finish(|line, cut| last = Some((line.to_string(), cut)));
@@ -62,38 +63,40 @@ impl Output {
     }
 }
 
-async fn handle(device: &Device, app: &Rc<App>, is_err: bool, line: &str, cut: bool) {
+async fn handle(device: &'static Device, app: &Rc<App>, is_err: bool, line: &str, cut: bool) {
     if cut {
         let text = format!("a line was longer than {MAX_LINE} bytes: its rest is dropped");
-        device.log(app, &text).await;
+        device.log(app, Stream::System, &text).await;
     }
     if is_err {
-        return device.log(app, line).await;
+        return device.log(app, Stream::Err, line).await;
     }
     match lines::parse(line) {
         // No such hardware: the guide has them ignored in silence.
         Line::Draw(_) | Line::Audio(_) => {}
-        Line::Log(text) => device.log(app, text).await,
+        Line::Log(text) => device.log(app, Stream::Out, text).await,
         Line::Message { to, payload } => match device.app(to) {
             Some(target) => deliver(device, app, &target, payload).await,
             None => {
                 let text = format!("warning: @{to}: no app of that name; the message is dropped");
-                device.log(app, &text).await;
+                device.log(app, Stream::System, &text).await;
             }
         },
         Line::Broadcast(payload) => {
-            let apps = device.apps.borrow();
-            for target in apps.iter().filter(|target| !Rc::ptr_eq(target, app)) {
+            for target in device.apps.borrow().iter() {
+                if Rc::ptr_eq(target, app) {
+                    continue;
+                }
                 hand_over(app, target, payload);
             }
         }
         Line::Reply(payload) => {
-            let last = app.last_writer.borrow().clone();
+            let last = app.last_writer.borrow().upgrade();
             match last {
                 Some(target) => deliver(device, app, &target, payload).await,
                 None => {
                     let text = "warning: @reply: nobody has written to it; the message is dropped";
-                    device.log(app, text).await;
+                    device.log(app, Stream::System, text).await;
                 }
             }
         }
@@ -110,15 +113,15 @@ async fn deliver(device: &Device, from: &Rc<App>, to: &Rc<App>, payload: &str) {
             "warning: @{}: it does not run or has no stdio; the message is dropped",
             to.name()
         );
-        device.log(from, &text).await;
+        device.log(from, Stream::System, &text).await;
     }
 }
 
 fn hand_over(from: &Rc<App>, to: &App, payload: &str) -> bool {
-    if !to.grants.stdio || to.machine.borrow().running_since().is_none() {
+    if !to.listens() {
         return false;
     }
-    *to.last_writer.borrow_mut() = Some(Rc::clone(from));
+    *to.last_writer.borrow_mut() = Rc::downgrade(from);
     push(to, payload);
     true
 }

@@ -12,13 +12,13 @@ use vyoma_capabilities::lifecycle::Phase;
 use vyoma_capabilities::lines::{self, SupervisorRequest};
 
 use super::output::cut;
-use super::{App, Device, Order, now_ms};
+use super::{App, Device, Order, TooMany, now_ms};
 
 /// Most bytes of shared text.
 const CLIPBOARD: usize = 128;
 
 /// The whole answer, as one line.
-pub(super) async fn answer(device: &Device, app: &Rc<App>, text: &str) -> String {
+pub(super) async fn answer(device: &'static Device, app: &Rc<App>, text: &str) -> String {
     let request = lines::parse_request(text);
     let verb = lines::request_verb(text);
     if let Some(capability) = request.needs()
@@ -30,7 +30,7 @@ pub(super) async fn answer(device: &Device, app: &Rc<App>, text: &str) -> String
 }
 
 async fn payload(
-    device: &Device,
+    device: &'static Device,
     app: &Rc<App>,
     verb: &str,
     request: SupervisorRequest<'_>,
@@ -49,7 +49,7 @@ async fn payload(
         }
         R::Notify { title, message } => {
             let text = format!("{title}: {message}");
-            device.event(Some(app), "notification", &text).await;
+            device.event(Some(app.name()), "notification", &text).await;
             "notified".into()
         }
         R::ClipboardSet(text) => {
@@ -96,18 +96,18 @@ async fn payload(
     }
 }
 
-fn join(device: &Device, item: impl Fn(&App) -> Option<String>) -> String {
+fn join(device: &'static Device, item: impl Fn(&App) -> Option<String>) -> String {
     let apps = device.apps.borrow();
     let items: Vec<String> = apps.iter().filter_map(|app| item(app)).collect();
     items.join("|")
 }
 
-fn order(device: &Device, name: &str, order: Order, done: &str) -> String {
+fn order(device: &'static Device, name: &str, order: Order, done: &str) -> String {
     match device.app(name) {
-        Some(app) => {
-            app.order.signal(order);
-            format!("{done} {name}")
-        }
+        Some(app) => match device.order(&app, order) {
+            Ok(()) => format!("{done} {name}"),
+            Err(TooMany) => format!("error: {}", device.too_many()),
+        },
         None => format!("error: no app {name}"),
     }
 }

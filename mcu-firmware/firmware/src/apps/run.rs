@@ -15,7 +15,7 @@ use embassy_time::Instant;
 use vyoma_mcu_core::cover;
 
 use super::access::{Access, Outside};
-use super::{App, Device};
+use super::{Device, Figures};
 use crate::constants::STACK_BYTES;
 use crate::context::{Context, FRAME_BYTES, Stop, enter};
 use crate::memory::{self, SPACE_BYTES, Space};
@@ -37,14 +37,20 @@ pub(super) struct Run {
     stack: Range<u32>,
 }
 
+/// What an app begins with: the address and the length of its component, twice nothing.
+type Entry = unsafe extern "C" fn(u32, u32, u32, u32) -> !;
+
 impl Run {
-    /// Prepares loading; none when there is no memory at all.
-    pub(super) fn load(device: &'static Device, app: &App) -> Option<Self> {
+    /// Prepares `entry`, on the loader's stack, with an arena of so many bytes if there is one, else with as many as are free;
+    /// none when there is no memory at all. Nobody else loads.
+    pub(super) fn load(
+        device: &'static Device,
+        component: &'static [u8],
+        bytes: Option<u32>,
+        entry: Entry,
+    ) -> Option<Self> {
         let mut pool = device.pool.borrow_mut();
-        let arena = match app.arena_bytes.get() {
-            Some(bytes) => pool.fitting(bytes),
-            None => None,
-        };
+        let arena = bytes.and_then(|bytes| pool.fitting(bytes));
         let arena = match arena.filter(|arena| cover::cover(arena).is_some()) {
             Some(arena) => arena,
             None => cover::raise(&pool.largest())?,
@@ -65,10 +71,9 @@ impl Run {
         unsafe { stack::paint_range(&loader) };
         let mut context = Context::default();
         let frame = loader.end - FRAME_BYTES;
-        let component = app.component;
         let words = context.start(
             frame,
-            guest::load,
+            entry,
             [
                 component.as_ptr().addr() as u32,
                 component.len() as u32,
@@ -88,8 +93,9 @@ impl Run {
 
     /// Loading is over: cuts the arena to what is needed, and prepares running `loaded`.
     pub(super) fn begin(&mut self, loaded: u32) -> Result<(), Outside> {
+        self.measure_loader();
         let arena = self.access.arena.clone();
-        let mut space = self.space();
+        let mut space = space(self.space);
         // Below this is nothing of the heap's, now and later: the stack.
         let top = space.settle(SPARE);
         let cut = top
@@ -103,6 +109,7 @@ impl Run {
         if !pool.take(cut.clone()) {
             return Err(Outside);
         }
+        // It lies between the arena's start and the heap, wherever the protection's grain put the start.
         self.stack = cut.start..top;
         self.access = Access {
             arena: cut,
@@ -146,24 +153,56 @@ impl Run {
         &self.stack
     }
 
-    /// The heap, by what the app's memory says.
-    pub(super) fn space(&self) -> Space {
-        let place: *const Space = core::ptr::with_exposed_provenance(self.space as usize);
-        // SAFETY: the end of the arena, where `load` put one; whatever the app made of it, it is numbers.
-        unsafe { place.read() }
+    /// Where everything is now.
+    pub(super) fn placement(&self) -> Placement {
+        Placement {
+            arena: self.access.arena.clone(),
+            stack: self.stack.clone(),
+            space: self.space,
+        }
     }
 
-    /// Bytes of the arena.
-    pub(super) fn arena_bytes(&self) -> u32 {
-        self.access.arena.end - self.access.arena.start
+    /// Looks at how much of its stack loading took.
+    fn measure_loader(&self) {
+        if self.access.loading {
+            let used = stack::used(&self.stack).max(self.device.loader_used.get());
+            self.device.loader_used.set(used);
+        }
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
+        self.measure_loader();
         let mut pool = self.device.pool.borrow_mut();
         pool.give_back(self.access.arena.start);
     }
+}
+
+/// Where the memory of a run is that was loaded.
+#[derive(Debug, Clone)]
+pub(super) struct Placement {
+    pub(super) arena: Range<u32>,
+    stack: Range<u32>,
+    /// Address of the heap's structure.
+    space: u32,
+}
+
+impl Placement {
+    /// Writes down what there is of memory, and how much of it is used and was.
+    pub(super) fn measure(&self, figures: &mut Figures) {
+        figures.arena = self.arena.end - self.arena.start;
+        figures.stack = self.stack.end - self.arena.start;
+        figures.stack_used = stack::used(&self.stack);
+        figures.heap_used = space(self.space).heap().used() + SPACE_BYTES;
+    }
+}
+
+/// The heap whose structure is there, by what the app's memory says.
+fn space(address: u32) -> Space {
+    let place: *const Space = core::ptr::with_exposed_provenance(address as usize);
+    // SAFETY: the end of an arena, where `load` put one; whatever the app made of it, it is numbers.
+    unsafe { place.read() }
 }
 
 fn put_space(address: u32, space: &Space) {

@@ -2,22 +2,25 @@
 
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use embassy_futures::select::select;
 use embassy_futures::yield_now;
 use embassy_time::{Instant, Timer};
+use vyoma_capabilities::hex;
 use vyoma_capabilities::lifecycle::{Action, Ending, Event as Life};
+use vyoma_component::services::DeviceError;
 
 use super::access::Outside;
-use super::life::hex;
+use super::devices::Opened;
+use super::inspect::does_not_fit;
 use super::output::Output;
 use super::run::Run;
 use super::{App, Device, Figures, now_ms};
-use crate::calls::{Call, End, Event, NONE};
+use crate::calls::{self, Call, End, Event, NONE, PORT, Refusal, STDIN};
 use crate::context::Stop;
 use crate::faults::Fault;
-use crate::{board, stack};
+use crate::{board, guest, pins};
 
 /// Longest text of an ending: it is in every answer to `ps`.
 const ENDING_TEXT: usize = 200;
@@ -39,14 +42,15 @@ impl From<Outside> for Over {
 pub(super) async fn run(device: &'static Device, app: &Rc<App>) -> Ending {
     *app.figures.borrow_mut() = Figures::default();
     let loader = device.loader.lock().await;
-    let Some(run) = Run::load(device, app) else {
-        return no_room(device, app);
+    let Some(run) = Run::load(device, app.component, app.arena_bytes.get(), guest::load) else {
+        return no_room(device, 0);
     };
     let mut serving = Serving {
         device,
         app,
         run,
         output: Output::new(),
+        opened: Opened::new(device),
     };
     // Until it is loaded nobody else may be.
     let mut loader = Some(loader);
@@ -59,25 +63,13 @@ pub(super) async fn run(device: &'static Device, app: &Rc<App>) -> Ending {
         }
     };
     serving.output.finish(device, app).await;
-    serving.measure();
     ending
 }
 
-fn no_room(device: &Device, app: &App) -> Ending {
-    let needs = vyoma_component::program::Program::of(app.component).map(|program| {
-        program
-            .needs
-            .microcontroller_bytes(u64::from(crate::constants::STACK_BYTES))
-    });
+/// It did not fit into what is free now.
+fn no_room(device: &Device, needs: u32) -> Ending {
     let free = device.pool.borrow().largest();
-    let needs = needs.map_or_else(
-        |_| "more".to_string(),
-        |bytes| format!("about {} KiB", bytes.div_ceil(1024)),
-    );
-    Ending::NotStarted(format!(
-        "does not fit: needs {needs} of memory, {} KiB are free in one piece",
-        (free.end - free.start) / 1024
-    ))
+    Ending::NotStarted(does_not_fit(needs, free.end - free.start))
 }
 
 struct Serving<'a> {
@@ -85,6 +77,15 @@ struct Serving<'a> {
     app: &'a Rc<App>,
     run: Run,
     output: Output,
+    opened: Opened,
+}
+
+impl Drop for Serving<'_> {
+    /// However the run ends: a last look at its memory, while it is still there.
+    fn drop(&mut self) {
+        self.app.measure();
+        *self.app.placement.borrow_mut() = None;
+    }
 }
 
 impl Serving<'_> {
@@ -97,14 +98,13 @@ impl Serving<'_> {
                 let [number, arguments @ ..] = self.run.arguments()?;
                 let call = Call::of(number).ok_or(Over::Broke)?;
                 if call == Call::Loaded {
-                    return self.loaded(arguments[0]).await.map(|()| false);
+                    return self.loaded(arguments).await.map(|()| false);
                 }
                 self.app.figures.borrow_mut().host_calls += 1;
                 self.serve(call, arguments).await?;
                 self.tell(Life::Alive);
             }
             Stop::Preempted => {
-                self.app.figures.borrow_mut().preemptions += 1;
                 yield_now().await;
                 self.look_at_watchdog()?;
             }
@@ -134,34 +134,27 @@ impl Serving<'_> {
         Ending::Trapped(format!("host: fault, {fault}"))
     }
 
-    async fn loaded(&mut self, loaded: u32) -> Result<(), Over> {
-        self.measure();
+    async fn loaded(&mut self, [loaded, code, linear]: [u32; 3]) -> Result<(), Over> {
         self.run.begin(loaded)?;
-        self.app.arena_bytes.set(Some(self.run.arena_bytes()));
-        self.app.figures.borrow_mut().arena = self.run.arena_bytes();
+        let placement = self.run.placement();
+        let bytes = placement.arena.end - placement.arena.start;
+        self.app.arena_bytes.set(Some(bytes));
+        *self.app.placement.borrow_mut() = Some(placement);
+        {
+            let mut figures = self.app.figures.borrow_mut();
+            figures.code = code;
+            figures.linear = linear;
+        }
         let text = format!(
-            "sha256 {}, interpreted, {} bytes of memory",
-            hex(&self.app.sha256),
-            self.run.arena_bytes()
+            "sha256 {}, interpreted, {bytes} bytes of memory",
+            hex::encode(&self.app.sha256),
         );
         self.tell(Life::Spawned);
-        self.device
-            .event(Some(self.app), "app-started", &text)
-            .await;
+        let name = Some(self.app.name());
+        self.device.event(name, "app-started", &text).await;
+        let text = self.app.figures().line();
+        self.device.event(name, "memory", &text).await;
         Ok(())
-    }
-
-    /// Looks at its stack and its heap.
-    fn measure(&self) {
-        let used = stack::used(self.run.stack());
-        let space = self.run.space();
-        let mut figures = self.app.figures.borrow_mut();
-        figures.heap_peak = space.heap().peak();
-        if self.run.access.loading {
-            figures.loader_stack = used;
-        } else {
-            figures.stack = used;
-        }
     }
 
     async fn serve(&mut self, call: Call, [one, two, three]: [u32; 3]) -> Result<(), Over> {
@@ -195,13 +188,59 @@ impl Serving<'_> {
             Call::Random => board::random(self.run.access.write(one, two)?),
             Call::Write => {
                 let bytes = self.run.access.read(two, three)?;
-                self.output.write(self.device, self.app, one, bytes).await;
+                match one {
+                    PORT if self.has_port() => board::UART.send(bytes).await,
+                    PORT => {}
+                    _ => self.output.write(self.device, self.app, one, bytes).await,
+                }
             }
             Call::Read => {
-                let count = self.read(one, two)?;
+                let count = match one {
+                    STDIN => self.read(two, three)?,
+                    _ => self.read_port(two, three)?,
+                };
                 self.run.answer(count, 0)?;
             }
             Call::Poll => self.poll(one, two, three != 0).await?,
+            Call::Open => {
+                let kind = calls::Device::of(one).ok_or(Over::Broke)?;
+                let opened = self.opened.open(&self.app.grants, kind, two, three);
+                let value = opened.unwrap_or(0);
+                self.run
+                    .answer(Refusal::encode(opened.map(|_| ())), value)?;
+            }
+            Call::Close => {
+                let kind = calls::Device::of(one).ok_or(Over::Broke)?;
+                self.opened.close(kind, two);
+            }
+            Call::Drive => board::pin_drive(self.pin(one)?, two != 0),
+            Call::Sample => {
+                let kind = calls::Device::of(one).ok_or(Over::Broke)?;
+                let number = self.opened.has(kind, two).ok_or(Over::Broke)?;
+                let sample = match kind {
+                    calls::Device::Pin => Ok(board::pin_level(number).into()),
+                    calls::Device::Uart => Ok(board::UART.lost()),
+                    calls::Device::Channel => board::channel_sample(number),
+                };
+                let (refusal, value) = match sample {
+                    Ok(value) => (Ok(()), value),
+                    Err(error) => (Err(Refusal::from(error)), 0),
+                };
+                self.run.answer(Refusal::encode(refusal), value)?;
+            }
+            Call::Watch => {
+                let watched = watch(self.pin(one)?);
+                self.run.answer(Refusal::encode(watched), 0)?;
+            }
+            Call::Edge => {
+                let taken = pins::take(self.pin(one)?);
+                if let Some((edge, lost)) = taken {
+                    let (low, high) = (edge.at as u32, (edge.at >> 32) as u32);
+                    let words = [edge.high.into(), low, high, lost];
+                    self.run.access.set_words(two, &words)?;
+                }
+                self.run.answer(taken.is_some().into(), 0)?;
+            }
         }
         Ok(())
     }
@@ -215,9 +254,11 @@ impl Serving<'_> {
         Ok(match End::of(how).ok_or(Over::Broke)? {
             End::Exit => Ending::Exited(code as u8),
             End::Trap => Ending::Trapped(words()?),
+            End::Memory if self.run.access.loading => no_room(self.device, 0),
             End::Memory => Ending::OutOfMemory,
             End::Refused => Ending::NotStarted(words()?),
-            End::NoRoom => no_room(self.device, self.app),
+            End::NoRoom => no_room(self.device, code),
+            End::Needs => return Err(Over::Broke),
         })
     }
 
@@ -248,6 +289,33 @@ impl Serving<'_> {
         Ok(stdin.read(self.run.access.write(address, room)?) as u32)
     }
 
+    fn has_port(&self) -> bool {
+        self.app.grants.uart.is_some() && self.opened.has_any(calls::Device::Uart)
+    }
+
+    fn read_port(&mut self, address: u32, room: u32) -> Result<u32, Over> {
+        if !self.has_port() {
+            return Ok(NONE);
+        }
+        if room == 0 {
+            return Ok(board::UART.available() as u32);
+        }
+        Ok(board::UART.read(self.run.access.write(address, room)?) as u32)
+    }
+
+    /// A pin that it has open.
+    fn pin(&self, number: u32) -> Result<u8, Over> {
+        let pin = self.opened.has(calls::Device::Pin, number);
+        pin.ok_or(Over::Broke)
+    }
+
+    fn has_input(&self, stream: u32) -> bool {
+        match stream {
+            STDIN => !self.app.grants.stdio || self.app.stdin.borrow().available() != Some(0),
+            _ => !self.has_port() || board::UART.available() > 0,
+        }
+    }
+
     async fn poll(&mut self, address: u32, count: u32, wait: bool) -> Result<(), Over> {
         /// Words of an [`Event`].
         const WORDS: u32 = 4;
@@ -263,7 +331,7 @@ impl Serving<'_> {
             let mut ready = !wait;
             for index in 0..count {
                 let at = place(index)?;
-                let [kind, _, low, high] = self.run.access.words(at)?;
+                let [kind, number, low, high] = self.run.access.words(at)?;
                 let is_ready = match kind {
                     Event::READY => true,
                     Event::AT => {
@@ -273,9 +341,8 @@ impl Serving<'_> {
                         }
                         instant <= now
                     }
-                    Event::STDIN => {
-                        !self.app.grants.stdio || self.app.stdin.borrow().available() != Some(0)
-                    }
+                    Event::INPUT => self.has_input(number),
+                    Event::EDGE => pins::waits(self.pin(number)?),
                     _ => return Err(Over::Broke),
                 };
                 if is_ready {
@@ -295,6 +362,18 @@ impl Serving<'_> {
             select(timer, self.app.event.wait()).await;
         }
     }
+}
+
+/// Begins to keep the edges of a pin.
+fn watch(pin: u8) -> Result<(), Refusal> {
+    if !pins::watch(pin) {
+        // As many are watched as can be.
+        return Err(DeviceError::NotSupported.into());
+    }
+    board::pin_watch(pin).map_err(|error| {
+        pins::forget(pin);
+        error.into()
+    })
 }
 
 /// Nanoseconds since the start.

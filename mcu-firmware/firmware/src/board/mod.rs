@@ -5,9 +5,15 @@
 //! | `NAME` | as the feature of Cargo.toml and the linker script have it |
 //! | `CLOCK_HZ` | the processor's clock, once `init` is through |
 //! | `init` | brings up clocks and the console UART |
-//! | `console_send` | gives the UART its first byte; its interrupt then asks `console::next_byte` for more |
-//! | `console_send_now` | sends a byte without interrupts |
-//! | `random` | fills bytes, and whether they are fit for secrets |
+//! | `CONSOLE`, `CONTROL` | the lines of the console (out only) and of `vyomactl` |
+//! | `console_send_now` | sends a byte of the console without interrupts |
+//! | `Region` | the flash with the apps, a `NorFlash` of the sectors and words that its linker script names |
+//! | `random` | fills bytes |
+//! | `pin`, `pin_label`, `pin_set_up`, `pin_release`, `pin_drive`, `pin_level`, `pin_watch` | digital pins, by number |
+//! | `uart`, `uart_open`, `uart_close`, `UART` | the serial port that apps can have |
+//! | `channel`, `channel_open`, `channel_sample`, `RANGE` | analogue inputs |
+//!
+//! Who may use what, and whether another app has it, is not for the board to say (`apps/devices.rs`).
 
 #[cfg(all(feature = "mps2-an385", feature = "b-l475e-iot01a"))]
 compile_error!("two boards; build with one of the features mps2-an385 and b-l475e-iot01a");
@@ -15,7 +21,19 @@ compile_error!("two boards; build with one of the features mps2-an385 and b-l475
 #[cfg(not(any(feature = "mps2-an385", feature = "b-l475e-iot01a")))]
 compile_error!("no board; build with --features mps2-an385 or --features b-l475e-iot01a");
 
+#[cfg(feature = "b-l475e-iot01a")]
+mod b_l475e_iot01a;
+#[cfg(feature = "b-l475e-iot01a")]
+pub(crate) use b_l475e_iot01a::*;
+
 #[cfg(feature = "mps2-an385")]
 mod mps2_an385;
 #[cfg(feature = "mps2-an385")]
 pub(crate) use mps2_an385::*;
+
+/// Bytes that wait on the control line: a whole frame while the processor erases flash, and what stands around it.
+pub(crate) const CONTROL_IN: usize = vyoma_mcu_core::session::MAX_FRAME + 16;
+/// Bytes that go out on it: the session keeps the rest of a frame.
+pub(crate) const CONTROL_OUT: usize = 128;
+/// Bytes that wait on an app's own serial port, and bytes that go out: 20 ms at 115200 baud, two slices of another app.
+pub(crate) const UART_RING: usize = 256;

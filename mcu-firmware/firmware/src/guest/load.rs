@@ -7,11 +7,13 @@ use alloc::vec::Vec;
 
 use vyoma_adapter_wasm3::engine::{Error, Function, Limits, Machine};
 use vyoma_component::host;
-use vyoma_component::program::{PAGE, Program, Refusal};
+use vyoma_component::program::{Needs, PAGE, Program, Refusal};
 
 use super::Loaded;
+use super::services::Board;
 use super::svc::{call, end, end_formatted, end_with};
 use crate::calls::{Call, End};
+use crate::constants::STACK_BYTES;
 
 /// Bytes of wasm3's value stack: parameters, locals and operands of all calls that are under way. Formatting a float, the
 /// deepest that small apps do, takes half of it.
@@ -29,19 +31,61 @@ pub(crate) unsafe extern "C" fn load(address: u32, length: u32, _: u32, _: u32) 
             length as usize,
         )
     };
-    match prepare(component) {
+    let mut needs = 0;
+    match prepare(component, &mut needs) {
         Ok(loaded) => {
             let loaded = Box::leak(Box::new(loaded));
-            call(Call::Loaded, [(&raw mut *loaded).addr() as u32, 0, 0]);
+            let code = loaded.machine.code_bytes();
+            let linear = loaded.machine.memory().len() as u32;
+            let address = (&raw mut *loaded).addr() as u32;
+            call(Call::Loaded, [address, code, linear]);
         }
-        Err(Failure::Engine(Error::Memory)) => end(End::NoRoom, 0, 0),
-        Err(Failure::Engine(Error::Trap(reason))) => end_with(End::Trap, reason),
-        Err(Failure::Engine(error)) => end_formatted(End::Refused, format_args!("{error}")),
-        Err(Failure::Refused(why)) => end_formatted(End::Refused, format_args!("{why}")),
-        Err(Failure::Unlinked(why)) => end_formatted(End::Refused, format_args!("{why}")),
-        Err(Failure::Other(why)) => end_with(End::Refused, why),
+        Err(Failure::Engine(Error::Memory)) => end(End::NoRoom, needs, 0),
+        Err(failure) => failed(failure),
     }
     end(End::Refused, 0, 0)
+}
+
+/// Looks at the component of `length` bytes at `address`: whether it can be run here, and what it needs.
+///
+/// # Safety
+/// The bytes are there and stay the same meanwhile.
+pub(crate) unsafe extern "C" fn look(address: u32, length: u32, _: u32, _: u32) -> ! {
+    // SAFETY: as the caller promises.
+    let component: &'static [u8] = unsafe {
+        core::slice::from_raw_parts(
+            core::ptr::with_exposed_provenance(address as usize),
+            length as usize,
+        )
+    };
+    let looked = || -> Result<u32, Failure> {
+        let program = Program::of(component)?;
+        for import in &program.imports {
+            host::link::<Board>(import).map_err(Failure::Unlinked)?;
+        }
+        borrowed(&program.module)?;
+        Ok(bytes(&program.needs))
+    };
+    match looked() {
+        Ok(needs) => end(End::Needs, needs, 0),
+        Err(failure) => failed(failure),
+    }
+}
+
+/// Bytes of memory that it needs, about.
+fn bytes(needs: &Needs) -> u32 {
+    let bytes = needs.microcontroller_bytes(STACK_BYTES.into());
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn failed(failure: Failure) -> ! {
+    match failure {
+        Failure::Engine(Error::Trap(reason)) => end_with(End::Trap, reason),
+        Failure::Engine(error) => end_formatted(End::Refused, format_args!("{error}")),
+        Failure::Refused(why) => end_formatted(End::Refused, format_args!("{why}")),
+        Failure::Unlinked(why) => end_formatted(End::Refused, format_args!("{why}")),
+        Failure::Other(why) => end_with(End::Refused, why),
+    }
 }
 
 enum Failure {
@@ -57,7 +101,7 @@ impl From<Refusal> for Failure {
     }
 }
 
-fn prepare(component: &'static [u8]) -> Result<Loaded, Failure> {
+fn prepare(component: &'static [u8], estimate: &mut u32) -> Result<Loaded, Failure> {
     // What reading a component needs is given back before anything that stays is allocated, but for these: their number has
     // to be known first, so the component is read twice.
     let (imports, reallocs) = {
@@ -76,6 +120,7 @@ fn prepare(component: &'static [u8]) -> Result<Loaded, Failure> {
         names.push(borrowed(name)?);
     }
     let needs = program.needs;
+    *estimate = bytes(&needs);
     drop(program);
 
     let pages = needs.memory_pages.min(PAGE) as u32;

@@ -2,12 +2,13 @@
 //! wasm3, and implements the host functions' services by calls to the firmware. Everything here may fail, run for ever or
 //! use up its memory; it ends itself or is ended, and nobody else notices.
 
+mod devices;
 mod load;
 mod run;
 mod services;
 mod svc;
 
-pub(crate) use load::load;
+pub(crate) use load::{load, look};
 pub(crate) use run::run;
 pub(crate) use svc::panicked;
 

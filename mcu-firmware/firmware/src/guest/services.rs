@@ -1,19 +1,25 @@
-//! The services of the host functions, as calls to the firmware. No state of its own: everything that is shared between
-//! apps is with the firmware.
+//! The services of the host functions, as calls to the firmware. What is shared between apps is with the firmware; here are
+//! what one app has open, and the edges that it has not taken.
 
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use vyoma_component::absent;
 use vyoma_component::host::{Interface, Platform};
 use vyoma_component::services::{Datetime, Instant, Pollable, Services, StreamError};
+use vyoma_component::vyoma::{adc::Adc, device::Device, uart::Uart};
 use vyoma_component::wasi::cli::Cli;
 use vyoma_component::wasi::clocks::Clocks;
+use vyoma_component::wasi::gpio::Gpio;
 use vyoma_component::wasi::io::Io;
 use vyoma_component::wasi::random::Random;
+use vyoma_component::wasi::without::{self, Without};
 
+use super::devices::{Awaited, Port};
 use super::svc::call;
-use crate::calls::{Call, Event, NONE, STDERR, STDOUT};
+use crate::calls::{Call, Event, NONE, PORT, STDERR, STDIN, STDOUT};
 
 /// The board, as one app sees it.
 #[derive(Default)]
@@ -22,15 +28,29 @@ pub(super) struct Board {
     seed: Option<(u64, u64)>,
 }
 
-/// stdin; there are no other inputs.
-pub(super) struct Input;
+/// Where bytes come from.
+pub(super) enum Input {
+    Stdin,
+    /// Kept open by this.
+    Port(#[expect(dead_code, reason = "dropping it closes the port")] Rc<Port>),
+}
 
-/// stdout or stderr.
-pub(super) struct Output(u32);
+/// Where bytes go.
+pub(super) enum Output {
+    /// stdout or stderr.
+    Standard(u32),
+    /// Kept open by this.
+    Port(#[expect(dead_code, reason = "dropping it closes the port")] Rc<Port>),
+}
 
-/// Kinds of [`Event`].
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wait(u32);
+/// What an app can wait for, besides time.
+#[derive(Clone)]
+pub(super) enum Wait {
+    /// Bytes of the stream of that number.
+    Input(u32),
+    /// A change of a pin.
+    Pin(Awaited),
+}
 
 /// Most bytes that a stream says it takes at once; the firmware takes any number and waits.
 const WRITE: u64 = 4096;
@@ -42,9 +62,22 @@ impl Platform for Board {
             Clocks::<Self>::ALL,
             Io::<Self>::ALL,
             Random::<Self>::ALL,
+            Gpio::<Self>::ALL,
+            Device::<Self>::ALL,
+            Uart::<Self>::ALL,
+            Adc::<Self>::ALL,
+            Without::<Self>::FILES,
+            Without::<Self>::SOCKETS,
+            Without::<Self>::BUSES,
         ]
     }
+
+    fn is_absent(interface: &str, resource: &str) -> bool {
+        without::is_absent(interface, resource)
+    }
 }
+
+absent!(Board: I2cBuses, SpiBuses);
 
 impl Services for Board {
     type Input = Input;
@@ -108,33 +141,34 @@ impl Services for Board {
     }
 
     fn stdin(&mut self) -> Input {
-        Input
+        Input::Stdin
     }
 
     fn stdout(&mut self) -> Output {
-        Output(STDOUT)
+        Output::Standard(STDOUT)
     }
 
     fn stderr(&mut self) -> Output {
-        Output(STDERR)
+        Output::Standard(STDERR)
     }
 
-    fn read(&mut self, _: &mut Input, most: u64) -> Result<Vec<u8>, StreamError> {
-        let (there, _) = call(Call::Read, [0; 3]);
+    fn read(&mut self, input: &mut Input, most: u64) -> Result<Vec<u8>, StreamError> {
+        let stream = input_number(input);
+        let (there, _) = call(Call::Read, [stream, 0, 0]);
         if there == NONE {
             return Err(StreamError::Closed);
         }
         let mut bytes = vec![0; u64::from(there).min(most) as usize];
         if !bytes.is_empty() {
             let room = bytes.len() as u32;
-            let (read, _) = call(Call::Read, [address(bytes.as_mut_ptr()), room, 0]);
+            let (read, _) = call(Call::Read, [stream, address(bytes.as_mut_ptr()), room]);
             bytes.truncate(read as usize);
         }
         Ok(bytes)
     }
 
-    fn input_ready(&mut self, _: &Input) -> Pollable<Wait> {
-        Pollable::Event(Wait(Event::STDIN))
+    fn input_ready(&mut self, input: &Input) -> Pollable<Wait> {
+        Pollable::Event(Wait::Input(input_number(input)))
     }
 
     fn check_write(&mut self, _: &mut Output) -> Result<u64, StreamError> {
@@ -142,9 +176,13 @@ impl Services for Board {
     }
 
     fn write(&mut self, output: &mut Output, bytes: &[u8]) -> Result<(), StreamError> {
+        let stream = match output {
+            Output::Standard(number) => *number,
+            Output::Port(_) => PORT,
+        };
         call(
             Call::Write,
-            [output.0, address(bytes.as_ptr()), bytes.len() as u32],
+            [stream, address(bytes.as_ptr()), bytes.len() as u32],
         );
         Ok(())
     }
@@ -162,19 +200,32 @@ impl Services for Board {
     }
 
     fn poll(&mut self, pollables: &[Pollable<Wait>]) -> Vec<u32> {
-        let mut events: Vec<Event> = pollables.iter().map(event).collect();
-        poll(&mut events, true);
-        (0..)
-            .zip(&events)
-            .filter(|(_, event)| event.kind == Event::READY)
-            .map(|(index, _)| index)
-            .collect()
+        loop {
+            let mut events: Vec<Event> = pollables.iter().map(event).collect();
+            poll(&mut events, true);
+            let ready: Vec<u32> = (0..)
+                .zip(pollables.iter().zip(&events))
+                .filter(|(_, (pollable, event))| is_ready(pollable, event))
+                .map(|(index, _)| index)
+                .collect();
+            // An edge may have come to a pin that is not the one that was waited for.
+            if !ready.is_empty() {
+                return ready;
+            }
+        }
     }
 
     fn is_ready(&mut self, pollable: &Pollable<Wait>) -> bool {
         let mut event = event(pollable);
         poll(core::slice::from_mut(&mut event), false);
-        event.kind == Event::READY
+        is_ready(pollable, &event)
+    }
+}
+
+fn input_number(input: &Input) -> u32 {
+    match input {
+        Input::Stdin => STDIN,
+        Input::Port(_) => PORT,
     }
 }
 
@@ -186,17 +237,29 @@ fn poll(events: &mut [Event], wait: bool) {
     );
 }
 
+/// What the firmware is to wait for.
 fn event(pollable: &Pollable<Wait>) -> Event {
-    let (kind, at) = match pollable {
-        Pollable::Ready => (Event::READY, 0),
-        Pollable::At(instant) => (Event::AT, *instant),
-        Pollable::Event(Wait(kind)) => (*kind, 0),
+    let (kind, number, at) = match pollable {
+        Pollable::Ready => (Event::READY, 0, 0),
+        Pollable::At(instant) => (Event::AT, 0, *instant),
+        Pollable::Event(Wait::Input(number)) => (Event::INPUT, *number, 0),
+        Pollable::Event(Wait::Pin(awaited)) if awaited.has_come() => (Event::READY, 0, 0),
+        Pollable::Event(Wait::Pin(awaited)) => (Event::EDGE, awaited.number(), 0),
     };
     Event {
         kind,
-        number: 0,
+        number,
         at: [at as u32, (at >> 32) as u32],
     }
+}
+
+/// Whether it is ready, by what the firmware said.
+fn is_ready(pollable: &Pollable<Wait>, event: &Event) -> bool {
+    event.kind == Event::READY
+        && match pollable {
+            Pollable::Event(Wait::Pin(awaited)) => awaited.tell(),
+            _ => true,
+        }
 }
 
 /// All texts that a call gives, one by one.
@@ -212,6 +275,6 @@ fn texts(which: Call) -> impl Iterator<Item = String> {
     })
 }
 
-fn address<T>(pointer: *const T) -> u32 {
+pub(super) fn address<T>(pointer: *const T) -> u32 {
     pointer.expose_provenance() as u32
 }

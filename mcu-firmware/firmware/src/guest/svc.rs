@@ -5,6 +5,7 @@ use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
 use crate::calls::{Call, End};
+use crate::memory;
 
 /// Makes a call. The firmware reads and writes only where this app may, so that there is nothing that it could break beyond
 /// what the caller names.
@@ -42,6 +43,10 @@ pub(super) fn end_formatted(how: End, text: fmt::Arguments<'_>) -> ! {
 
 /// A panic in an app's host functions, or memory that ran out where that can't be told otherwise.
 pub(crate) fn panicked(info: &PanicInfo<'_>) -> ! {
+    if memory::was_refused() {
+        // An allocation that failed is a panic: see alloc's `handle_alloc_error`.
+        end(End::Memory, 0, 0);
+    }
     let place = info
         .location()
         .map_or(("?", 0), |at| (at.file(), at.line()));

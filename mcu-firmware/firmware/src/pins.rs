@@ -1,0 +1,109 @@
+//! Edges of watched pins: from the interrupt that sees them to the app that has the pin. Fixed memory, since an interrupt
+//! can't allocate; the oldest edges are lost and counted when an app does not take them.
+
+use core::cell::RefCell;
+
+use critical_section::Mutex;
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use embassy_sync::signal::Signal;
+
+/// Pins that can be watched at a time: each takes 200 bytes.
+const WATCHED: usize = 4;
+/// Edges that wait at most: a contact that bounces makes some ten.
+const EDGES: usize = 16;
+
+/// An edge.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Edge {
+    /// The level that the pin went to.
+    pub(crate) high: bool,
+    /// Microseconds since the start.
+    pub(crate) at: u64,
+}
+
+struct Watch {
+    pin: u8,
+    edges: [Edge; EDGES],
+    first: usize,
+    count: usize,
+    lost: u32,
+}
+
+static WATCHES: Mutex<RefCell<[Option<Watch>; WATCHED]>> =
+    Mutex::new(RefCell::new([const { None }; WATCHED]));
+
+/// An app's device has something for it: an edge, bytes.
+pub(crate) static HAPPENED: Signal<CriticalSectionRawMutex, ()> = Signal::new();
+
+fn with<T>(pin: u8, function: impl FnOnce(&mut Watch) -> T) -> Option<T> {
+    critical_section::with(|token| {
+        let mut watches = WATCHES.borrow_ref_mut(token);
+        let watch = watches
+            .iter_mut()
+            .flatten()
+            .find(|watch| watch.pin == pin)?;
+        Some(function(watch))
+    })
+}
+
+/// Begins to keep edges of `pin`; false: too many pins are watched.
+pub(crate) fn watch(pin: u8) -> bool {
+    if with(pin, |_| ()).is_some() {
+        return true;
+    }
+    critical_section::with(|token| {
+        let mut watches = WATCHES.borrow_ref_mut(token);
+        let Some(place) = watches.iter_mut().find(|watch| watch.is_none()) else {
+            return false;
+        };
+        *place = Some(Watch {
+            pin,
+            edges: [Edge::default(); EDGES],
+            first: 0,
+            count: 0,
+            lost: 0,
+        });
+        true
+    })
+}
+
+/// Ends that.
+pub(crate) fn forget(pin: u8) {
+    critical_section::with(|token| {
+        for watch in &mut *WATCHES.borrow_ref_mut(token) {
+            if watch.as_ref().is_some_and(|watch| watch.pin == pin) {
+                *watch = None;
+            }
+        }
+    });
+}
+
+/// An edge came. Called by the board's interrupt.
+pub(crate) fn edge(pin: u8, edge: Edge) {
+    with(pin, |watch| {
+        if watch.count == EDGES {
+            watch.first = (watch.first + 1) % EDGES;
+            watch.count -= 1;
+            watch.lost = watch.lost.saturating_add(1);
+        }
+        watch.edges[(watch.first + watch.count) % EDGES] = edge;
+        watch.count += 1;
+    });
+    HAPPENED.signal(());
+}
+
+/// Takes the oldest edge, and how many were lost before it.
+pub(crate) fn take(pin: u8) -> Option<(Edge, u32)> {
+    with(pin, |watch| {
+        let edge = (watch.count > 0).then(|| watch.edges[watch.first])?;
+        watch.first = (watch.first + 1) % EDGES;
+        watch.count -= 1;
+        Some((edge, core::mem::take(&mut watch.lost)))
+    })
+    .flatten()
+}
+
+/// Whether an edge waits.
+pub(crate) fn waits(pin: u8) -> bool {
+    with(pin, |watch| watch.count > 0).unwrap_or(false)
+}
