@@ -241,12 +241,11 @@ impl Compact<'_> {
                 icon: None,
                 restart: self.restart,
                 args: self.args.0.iter().map(|arg| String::from(*arg)).collect(),
-                env: self
-                    .env
-                    .0
-                    .iter()
-                    .map(|(name, value)| (String::from(*name), String::from(*value)))
-                    .collect::<BTreeMap<_, _>>(),
+                env: self.env.0.iter().fold(BTreeMap::new(), |mut env, pair| {
+                    // Collecting would sort first: 4 KB of code on a microcontroller.
+                    env.insert(String::from(pair.0), String::from(pair.1));
+                    env
+                }),
             },
             capabilities: Declared {
                 stdio: switch(0),

@@ -20,7 +20,7 @@ use vyoma_mcu_core::flash::Place;
 use vyoma_mcu_core::ring::Ring;
 use vyoma_mcu_core::session::{Device, Operation, Power, Session};
 use vyoma_mcu_core::stdin::QUEUE_BYTES;
-use vyoma_mcu_core::store::{Entry, Mark};
+use vyoma_mcu_core::store::Mark;
 
 use crate::apps::{self, Order, Records, now_ms};
 use crate::board;
@@ -99,29 +99,29 @@ impl Control {
                 Err(error(ErrorKind::HashMismatch, &format!("{name}: {cause}")))
             })
     }
+}
 
-    /// What stands in the store about an app that can't be run.
-    fn unusable(&self, entry: &Entry) -> AppStatus {
-        let last_ending = match entry.mark() {
-            Mark::Quarantined(cause) => Some(Ending::NotStarted(cause.to_string())),
-            _ => None,
-        };
-        AppStatus {
-            name: entry.name().into(),
-            version: String::new(),
-            sha256: hex::encode(&self.store.hash(entry)),
-            phase: Phase::Quarantined,
-            last_ending,
-            restarts: 0,
-            pid: None,
-            uptime_ms: None,
-            pss_kb: None,
-            cpu_ms: None,
-            host_calls: 0,
-            dropped_lines: 0,
-            unavailable: Vec::new(),
-            execution: None,
-        }
+/// What stands in the store about an app that can't be run.
+fn unusable(name: &str, mark: Mark, sha256: String) -> AppStatus {
+    let last_ending = match mark {
+        Mark::Quarantined(cause) => Some(Ending::NotStarted(cause.to_string())),
+        _ => None,
+    };
+    AppStatus {
+        name: name.into(),
+        version: String::new(),
+        sha256,
+        phase: Phase::Quarantined,
+        last_ending,
+        restarts: 0,
+        pid: None,
+        uptime_ms: None,
+        pss_kb: None,
+        cpu_ms: None,
+        host_calls: 0,
+        dropped_lines: 0,
+        unavailable: Vec::new(),
+        execution: None,
     }
 }
 
@@ -184,10 +184,14 @@ impl Device for Control {
         }
     }
 
-    fn status(&mut self, index: usize) -> Option<AppStatus> {
-        let entry = self.store.apps().nth(index)?;
+    fn status(&mut self, index: usize) -> AppStatus {
+        let Some(entry) = self.store.apps().nth(index) else {
+            // The session asks for those that are there.
+            return unusable("", Mark::None, String::new());
+        };
         let Some(app) = self.device.app(entry.name()) else {
-            return Some(self.unusable(entry));
+            let sha256 = hex::encode(&self.store.hash(entry));
+            return unusable(entry.name(), entry.mark(), sha256);
         };
         let machine = app.machine.borrow();
         let figures = app.figures();
@@ -198,7 +202,7 @@ impl Device for Control {
             phase = Phase::Quarantined;
             last_ending.get_or_insert(Ending::NotStarted(cause.to_string()));
         }
-        Some(AppStatus {
+        AppStatus {
             name: app.name().into(),
             version: app.manifest.app.version.clone(),
             sha256: hex::encode(&app.sha256),
@@ -213,7 +217,7 @@ impl Device for Control {
             dropped_lines: app.dropped_lines(),
             unavailable: app.unavailable(),
             execution: Some(Execution::Interpreted),
-        })
+        }
     }
 
     fn logs(&self) -> &Ring {

@@ -61,13 +61,16 @@ fn main() -> ! {
     )
 }
 
+/// Texts and places of panics would be 30 KB of flash; where it was, the return addresses on the stack tell
+/// (`addr2line` with the firmware's ELF file).
 #[panic_handler]
-fn panicked(info: &PanicInfo<'_>) -> ! {
+fn panicked(_: &PanicInfo<'_>) -> ! {
     if memory::in_app() {
-        guest::panicked(info)
+        guest::panicked()
     }
     console::last_words(format_args!(
-        "vyoma: the firmware panicked: {info}; restarting"
+        "vyoma: the firmware panicked at {}; restarting",
+        stack::Trace::here()
     ));
     SCB::sys_reset()
 }

@@ -44,8 +44,8 @@ region! {
     loader = __loader_start, __loader_end
 }
 region! {
-    /// The firmware's heap: what the statics leave of the RAM region.
-    firmware_heap = __sheap, __heap_end
+    /// The firmware's heap.
+    firmware_heap = __heap_start, __heap_end
 }
 region! {
     /// The firmware's stack.

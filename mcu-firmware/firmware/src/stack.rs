@@ -1,5 +1,6 @@
-//! How much of a stack was ever used: painted before, looked at later.
+//! How much of a stack was ever used: painted before, looked at later. And who called whom, roughly.
 
+use core::fmt;
 use core::ops::Range;
 
 use crate::memory;
@@ -37,4 +38,37 @@ pub(crate) fn used(stack: &Range<u32>) -> u32 {
         unsafe { word.read_volatile() == PAINT }
     });
     (stack.end - stack.start) - untouched.count() as u32 * 4
+}
+
+/// What looks like return addresses on the firmware's stack, the innermost first: some are left-overs of earlier calls.
+pub(crate) struct Trace {
+    from: u32,
+}
+
+impl Trace {
+    /// From the caller on.
+    pub(crate) fn here() -> Self {
+        Self {
+            from: cortex_m::register::msp::read(),
+        }
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Enough to get through the formatting of panics to who called them.
+        const SHOWN: usize = 12;
+        let flash = memory::flash();
+        let stack = self.from..memory::firmware_stack().end;
+        let words = stack.step_by(4).map(|address| {
+            let word: *const u32 = core::ptr::with_exposed_provenance(address as usize);
+            // SAFETY: the stack, which is RAM.
+            unsafe { word.read_volatile() }
+        });
+        let calls = words.filter(|word| word & 1 == 1 && flash.contains(word));
+        for word in calls.take(SHOWN) {
+            write!(f, "{:#x} ", word & !1)?;
+        }
+        Ok(())
+    }
 }

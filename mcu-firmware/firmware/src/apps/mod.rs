@@ -329,17 +329,11 @@ pub(crate) fn start(spawner: Spawner, protection: Protection) {
         claims: RefCell::default(),
         clipboard: RefCell::new(String::new()),
     });
-    for task in [
-        boot(device),
-        relay(device),
-        record::print(device),
-        control::serve(device),
-    ] {
-        match task {
-            Ok(task) => spawner.spawn(task),
-            Err(_) => panic!("a task that was spawned twice"),
-        }
-    }
+    let once = "each is spawned once";
+    spawner.spawn(boot(device).expect(once));
+    spawner.spawn(relay(device).expect(once));
+    spawner.spawn(record::print(device).expect(once));
+    spawner.spawn(control::serve(device).expect(once));
 }
 
 /// Says what is there, checks the apps, starts them.

@@ -32,7 +32,7 @@ mod mps2_an385;
 pub(crate) use mps2_an385::*;
 
 /// Bytes that wait on the control line: a whole frame while the processor erases flash, and what stands around it.
-pub(crate) const CONTROL_IN: usize = vyoma_mcu_core::session::MAX_FRAME + 16;
+pub(crate) const CONTROL_IN: usize = vyoma_mcu_core::session::LONGEST_FRAME + 16;
 /// Bytes that go out on it: the session keeps the rest of a frame.
 pub(crate) const CONTROL_OUT: usize = 128;
 /// Bytes that wait on an app's own serial port, and bytes that go out: 20 ms at 115200 baud, two slices of another app.

@@ -2,7 +2,6 @@
 
 use core::arch::asm;
 use core::fmt::{self, Write};
-use core::panic::PanicInfo;
 
 use crate::calls::{Call, End};
 use crate::memory;
@@ -42,23 +41,12 @@ pub(super) fn end_formatted(how: End, text: fmt::Arguments<'_>) -> ! {
 }
 
 /// A panic in an app's host functions, or memory that ran out where that can't be told otherwise.
-pub(crate) fn panicked(info: &PanicInfo<'_>) -> ! {
+pub(crate) fn panicked() -> ! {
     if memory::was_refused() {
         // An allocation that failed is a panic: see alloc's `handle_alloc_error`.
         end(End::Memory, 0, 0);
     }
-    let place = info
-        .location()
-        .map_or(("?", 0), |at| (at.file(), at.line()));
-    end_formatted(
-        End::Trap,
-        format_args!(
-            "host panicked: {} at {}:{}",
-            info.message(),
-            place.0,
-            place.1
-        ),
-    )
+    end_with(End::Trap, "host panicked")
 }
 
 struct Line {
