@@ -27,9 +27,11 @@ impl Console {
     pub(crate) async fn line(&self, parts: &[&str]) {
         let _one_at_a_time = self.line.lock().await;
         for part in parts {
-            board::CONSOLE.send(part.as_bytes()).await;
+            board::CONSOLE
+                .send(part.as_bytes(), board::console_start)
+                .await;
         }
-        board::CONSOLE.send(b"\r\n").await;
+        board::CONSOLE.send(b"\r\n", board::console_start).await;
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) async fn serve(device: &'static apps::Device) {
             restart_at.get_or_insert(now_ms() + LAST_ANSWER_MS);
         }
         drop(control);
-        board::CONTROL.send(answer).await;
+        board::CONTROL.send(answer, board::control_start).await;
         if restart_at.is_some_and(|at| at <= now_ms()) {
             SCB::sys_reset();
         }

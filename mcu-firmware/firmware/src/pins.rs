@@ -7,13 +7,13 @@ use critical_section::Mutex;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::signal::Signal;
 
-/// Pins that can be watched at a time: each takes 200 bytes.
+/// Pins that can be watched at a time: each takes 160 bytes.
 const WATCHED: usize = 4;
 /// Edges that wait at most: a contact that bounces makes some ten.
 const EDGES: usize = 16;
 
 /// An edge.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Edge {
     /// The level that the pin went to.
     pub(crate) high: bool,
@@ -22,15 +22,30 @@ pub(crate) struct Edge {
 }
 
 struct Watch {
+    /// The pin and one; 0: none.
     pin: u8,
-    edges: [Edge; EDGES],
+    /// Levels and times, in two lists without padding.
+    high: [u8; EDGES],
+    at: [u64; EDGES],
     first: usize,
     count: usize,
     lost: u32,
 }
 
-static WATCHES: Mutex<RefCell<[Option<Watch>; WATCHED]>> =
-    Mutex::new(RefCell::new([const { None }; WATCHED]));
+impl Watch {
+    /// All zeros, so that it takes no flash.
+    const NONE: Self = Self {
+        pin: 0,
+        high: [0; EDGES],
+        at: [0; EDGES],
+        first: 0,
+        count: 0,
+        lost: 0,
+    };
+}
+
+static WATCHES: Mutex<RefCell<[Watch; WATCHED]>> =
+    Mutex::new(RefCell::new([Watch::NONE; WATCHED]));
 
 /// An app's device has something for it: an edge, bytes.
 pub(crate) static HAPPENED: Signal<CriticalSectionRawMutex, ()> = Signal::new();
@@ -38,10 +53,7 @@ pub(crate) static HAPPENED: Signal<CriticalSectionRawMutex, ()> = Signal::new();
 fn with<T>(pin: u8, function: impl FnOnce(&mut Watch) -> T) -> Option<T> {
     critical_section::with(|token| {
         let mut watches = WATCHES.borrow_ref_mut(token);
-        let watch = watches
-            .iter_mut()
-            .flatten()
-            .find(|watch| watch.pin == pin)?;
+        let watch = watches.iter_mut().find(|watch| watch.pin == pin + 1)?;
         Some(function(watch))
     })
 }
@@ -53,16 +65,13 @@ pub(crate) fn watch(pin: u8) -> bool {
     }
     critical_section::with(|token| {
         let mut watches = WATCHES.borrow_ref_mut(token);
-        let Some(place) = watches.iter_mut().find(|watch| watch.is_none()) else {
+        let Some(place) = watches.iter_mut().find(|watch| watch.pin == 0) else {
             return false;
         };
-        *place = Some(Watch {
-            pin,
-            edges: [Edge::default(); EDGES],
-            first: 0,
-            count: 0,
-            lost: 0,
-        });
+        *place = Watch {
+            pin: pin + 1,
+            ..Watch::NONE
+        };
         true
     })
 }
@@ -71,8 +80,8 @@ pub(crate) fn watch(pin: u8) -> bool {
 pub(crate) fn forget(pin: u8) {
     critical_section::with(|token| {
         for watch in &mut *WATCHES.borrow_ref_mut(token) {
-            if watch.as_ref().is_some_and(|watch| watch.pin == pin) {
-                *watch = None;
+            if watch.pin == pin + 1 {
+                watch.pin = 0;
             }
         }
     });
@@ -86,7 +95,9 @@ pub(crate) fn edge(pin: u8, edge: Edge) {
             watch.count -= 1;
             watch.lost = watch.lost.saturating_add(1);
         }
-        watch.edges[(watch.first + watch.count) % EDGES] = edge;
+        let last = (watch.first + watch.count) % EDGES;
+        watch.high[last] = edge.high.into();
+        watch.at[last] = edge.at;
         watch.count += 1;
     });
     HAPPENED.signal(());
@@ -95,7 +106,10 @@ pub(crate) fn edge(pin: u8, edge: Edge) {
 /// Takes the oldest edge, and how many were lost before it.
 pub(crate) fn take(pin: u8) -> Option<(Edge, u32)> {
     with(pin, |watch| {
-        let edge = (watch.count > 0).then(|| watch.edges[watch.first])?;
+        let edge = (watch.count > 0).then(|| Edge {
+            high: watch.high[watch.first] != 0,
+            at: watch.at[watch.first],
+        })?;
         watch.first = (watch.first + 1) % EDGES;
         watch.count -= 1;
         Some((edge, core::mem::take(&mut watch.lost)))

@@ -62,13 +62,11 @@ pub(crate) struct Line<const IN: usize, const OUT: usize> {
     room: Signal<CriticalSectionRawMutex, ()>,
     /// Bytes have come.
     arrived: Signal<CriticalSectionRawMutex, ()>,
-    /// Gives the UART its first byte; its interrupt asks for more.
-    start: fn(u8),
 }
 
 impl<const IN: usize, const OUT: usize> Line<IN, OUT> {
     /// A line that nothing has gone over yet.
-    pub(crate) const fn new(start: fn(u8)) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             state: Mutex::new(RefCell::new(State {
                 input: Ring::new(),
@@ -78,7 +76,6 @@ impl<const IN: usize, const OUT: usize> Line<IN, OUT> {
             })),
             room: Signal::new(),
             arrived: Signal::new(),
-            start,
         }
     }
 
@@ -117,8 +114,9 @@ impl<const IN: usize, const OUT: usize> Line<IN, OUT> {
         })
     }
 
-    /// Sends all of `bytes`: returns when the last of them are in the ring. One at a time.
-    pub(crate) async fn send(&self, mut bytes: &[u8]) {
+    /// Sends all of `bytes`: returns when the last of them are in the ring. One at a time. `start` gives the UART a byte when
+    /// it has none; its interrupt asks for more.
+    pub(crate) async fn send(&self, mut bytes: &[u8], start_with: fn(u8)) {
         loop {
             let (taken, start) = self.with(|state| {
                 let taken = state.output.push(bytes);
@@ -131,7 +129,7 @@ impl<const IN: usize, const OUT: usize> Line<IN, OUT> {
                 (taken, start)
             });
             if let Some(byte) = start {
-                (self.start)(byte);
+                start_with(byte);
             }
             bytes = &bytes[taken..];
             if bytes.is_empty() {

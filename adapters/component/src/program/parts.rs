@@ -1,6 +1,5 @@
 //! The component's core modules with their roles, and what each core import leads to.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -8,6 +7,7 @@ use alloc::vec::Vec;
 use super::run::wrappers_only;
 use super::shim::{self, Shim};
 use super::{Refusal, Signature, Target};
+use crate::sorted::Set;
 use crate::reader::bytes::Bytes;
 use crate::reader::component::Component;
 use crate::reader::items::{
@@ -79,7 +79,7 @@ impl<'a> Parts<'a> {
         }
         wrappers_only(&component)?;
         let mut units = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut seen = Set::new();
         for instance in &component.core_instances {
             let CoreInstance::Module { module, .. } = instance else {
                 units.push(None);

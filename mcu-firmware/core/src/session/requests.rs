@@ -213,7 +213,7 @@ pub(super) fn of_store(app: &str, device: &mut impl Device, error: StoreError) -
             let names: Vec<&str> = device.store().apps().map(Entry::name).collect();
             return refuse(
                 ErrorKind::NoSuchApp,
-                format!("no app {app:?}; expected one of: {}", names.join(", ")),
+                format!("no app \"{app}\"; expected one of: {}", names.join(", ")),
             );
         }
         StoreError::NoName => ErrorKind::Invalid,

@@ -189,7 +189,7 @@ impl Serving<'_> {
             Call::Write => {
                 let bytes = self.run.access.read(two, three)?;
                 match one {
-                    PORT if self.has_port() => board::UART.send(bytes).await,
+                    PORT if self.has_port() => board::UART.send(bytes, board::uart_start).await,
                     PORT => {}
                     _ => self.output.write(self.device, self.app, one, bytes).await,
                 }

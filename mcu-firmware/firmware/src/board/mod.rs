@@ -6,6 +6,7 @@
 //! | `CLOCK_HZ` | the processor's clock, once `init` is through |
 //! | `init` | brings up clocks and the console UART |
 //! | `CONSOLE`, `CONTROL` | the lines of the console (out only) and of `vyomactl` |
+//! | `console_start`, `control_start`, `uart_start` | give a UART that is idle a byte |
 //! | `console_send_now` | sends a byte of the console without interrupts |
 //! | `Region` | the flash with the apps, a `NorFlash` of the sectors and words that its linker script names |
 //! | `random` | fills bytes |

@@ -95,16 +95,28 @@ const APP_UART: Uart = Uart(0x4000_6000 as *mut u32);
 const BAUD: u32 = 115_200;
 
 /// The console; nothing is read from it.
-pub(crate) static CONSOLE: Line<1, { console::WAITING }> =
-    Line::new(|byte| CONSOLE_UART.write(Uart::DATA, byte.into()));
+pub(crate) static CONSOLE: Line<1, { console::WAITING }> = Line::new();
 
 /// The control line.
-pub(crate) static CONTROL: Line<CONTROL_IN, CONTROL_OUT> =
-    Line::new(|byte| CONTROL_UART.write(Uart::DATA, byte.into()));
+pub(crate) static CONTROL: Line<CONTROL_IN, CONTROL_OUT> = Line::new();
 
 /// The serial port for apps.
-pub(crate) static UART: Line<UART_RING, UART_RING> =
-    Line::new(|byte| APP_UART.write(Uart::DATA, byte.into()));
+pub(crate) static UART: Line<UART_RING, UART_RING> = Line::new();
+
+/// Gives the console's UART a byte.
+pub(crate) fn console_start(byte: u8) {
+    CONSOLE_UART.write(Uart::DATA, byte.into());
+}
+
+/// Likewise for the control line.
+pub(crate) fn control_start(byte: u8) {
+    CONTROL_UART.write(Uart::DATA, byte.into());
+}
+
+/// Likewise for the serial port.
+pub(crate) fn uart_start(byte: u8) {
+    APP_UART.write(Uart::DATA, byte.into());
+}
 
 /// Interrupts of the board, by number; the 32 of AN385.
 #[derive(Debug, Clone, Copy)]
