@@ -34,7 +34,7 @@ impl Access {
         // SAFETY: memory of the app's, or flash. The app does not run while `self` is borrowed.
         Ok(unsafe {
             core::slice::from_raw_parts(
-                core::ptr::with_exposed_provenance(address as usize),
+                core::ptr::with_exposed_provenance(wanted.start as usize),
                 length as usize,
             )
         })
@@ -49,7 +49,7 @@ impl Access {
         // SAFETY: memory of the app's. The app does not run while `self` is borrowed.
         Ok(unsafe {
             core::slice::from_raw_parts_mut(
-                core::ptr::with_exposed_provenance_mut(address as usize),
+                core::ptr::with_exposed_provenance_mut(wanted.start as usize),
                 length as usize,
             )
         })
@@ -77,9 +77,12 @@ impl Access {
 
 fn range(address: u32, length: u32) -> Result<Range<u32>, Outside> {
     let end = address.checked_add(length).ok_or(Outside)?;
-    Ok(address..end)
+    // A pointer of no bytes may be anything; one of a slice may not be null.
+    let start = if length == 0 { address.max(4) } else { address };
+    Ok(start..end.max(start))
 }
 
+/// Nothing lies everywhere.
 fn within(wanted: &Range<u32>, whole: &Range<u32>) -> bool {
-    whole.start <= wanted.start && wanted.end <= whole.end
+    wanted.is_empty() || whole.start <= wanted.start && wanted.end <= whole.end
 }

@@ -13,8 +13,8 @@ use vyoma_mcu_core::ring::{Event, Line, Ring};
 
 use super::{App, Device, now_ms};
 
-/// Bytes of the log: some sixty lines.
-const LOG: usize = 3072;
+/// Bytes of the log: some fifty lines.
+const LOG: usize = 2560;
 /// Bytes of events: some fifteen.
 const EVENTS: usize = 1536;
 

@@ -153,6 +153,11 @@ impl Run {
         &self.stack
     }
 
+    /// Bytes of its arena.
+    pub(super) fn arena_bytes(&self) -> u32 {
+        self.access.arena.end - self.access.arena.start
+    }
+
     /// Where everything is now.
     pub(super) fn placement(&self) -> Placement {
         Placement {

@@ -72,6 +72,13 @@ fn no_room(device: &Device, needs: u32) -> Ending {
     Ending::NotStarted(does_not_fit(needs, free.end - free.start))
 }
 
+/// It was tried in an arena of so many bytes.
+fn too_small(arena: u32, needs: u32) -> Ending {
+    // The estimate said that it would fit, and it was wrong.
+    let needs = if needs <= arena { 0 } else { needs };
+    Ending::NotStarted(does_not_fit(needs, arena))
+}
+
 struct Serving<'a> {
     device: &'static Device,
     app: &'a Rc<App>,
@@ -254,10 +261,10 @@ impl Serving<'_> {
         Ok(match End::of(how).ok_or(Over::Broke)? {
             End::Exit => Ending::Exited(code as u8),
             End::Trap => Ending::Trapped(words()?),
-            End::Memory if self.run.access.loading => no_room(self.device, 0),
+            End::Memory if self.run.access.loading => too_small(self.run.arena_bytes(), 0),
             End::Memory => Ending::OutOfMemory,
             End::Refused => Ending::NotStarted(words()?),
-            End::NoRoom => no_room(self.device, code),
+            End::NoRoom => too_small(self.run.arena_bytes(), code),
             End::Needs => return Err(Over::Broke),
         })
     }
