@@ -16,6 +16,10 @@
 //!
 //! Who may use what, and whether another app has it, is not for the board to say (`apps/devices.rs`).
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use embassy_time::Instant;
+
 #[cfg(all(feature = "mps2-an385", feature = "b-l475e-iot01a"))]
 compile_error!("two boards; build with one of the features mps2-an385 and b-l475e-iot01a");
 
@@ -38,3 +42,16 @@ pub(crate) const CONTROL_IN: usize = vyoma_mcu_core::session::LONGEST_FRAME + 16
 pub(crate) const CONTROL_OUT: usize = 128;
 /// Bytes that wait on an app's own serial port, and bytes that go out: 20 ms at 115200 baud, two slices of another app.
 pub(crate) const UART_RING: usize = 256;
+
+/// Fills `bytes` with numbers that differ from boot to boot by nothing but time: not fit for secrets.
+pub(crate) fn weak_random(bytes: &mut [u8]) {
+    static STATE: AtomicU32 = AtomicU32::new(0);
+    let mut state = STATE.load(Ordering::Relaxed) ^ Instant::now().as_ticks() as u32;
+    for byte in bytes {
+        // Weyl sequence and a mixer of MurmurHash3.
+        state = state.wrapping_add(0x9e37_79b9);
+        let mixed = (state ^ state >> 16).wrapping_mul(0x85eb_ca6b);
+        *byte = (mixed ^ mixed >> 13) as u8;
+    }
+    STATE.store(state, Ordering::Relaxed);
+}

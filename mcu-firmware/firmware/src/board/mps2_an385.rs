@@ -6,10 +6,8 @@
 
 use alloc::format;
 use alloc::string::String;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 use cortex_m::peripheral::NVIC;
-use embassy_time::Instant;
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
@@ -197,19 +195,8 @@ pub(crate) fn console_send_now(byte: u8) {
     CONSOLE_UART.write(Uart::DATA, byte.into());
 }
 
-/// Fills `bytes`. The board has no source of randomness: these numbers differ from boot to boot by nothing but time, and are
-/// not fit for secrets.
-pub(crate) fn random(bytes: &mut [u8]) {
-    static STATE: AtomicU32 = AtomicU32::new(0);
-    let mut state = STATE.load(Ordering::Relaxed) ^ Instant::now().as_ticks() as u32;
-    for byte in bytes {
-        // Weyl sequence and a mixer of MurmurHash3.
-        state = state.wrapping_add(0x9e37_79b9);
-        let mixed = (state ^ state >> 16).wrapping_mul(0x85eb_ca6b);
-        *byte = (mixed ^ mixed >> 13) as u8;
-    }
-    STATE.store(state, Ordering::Relaxed);
-}
+/// Fills `bytes`. The board has no source of randomness.
+pub(crate) use super::weak_random as random;
 
 /// The part of the PSRAM that stands for flash: an erase sets bits, a write clears them, and nothing else changes one.
 #[derive(Debug)]
