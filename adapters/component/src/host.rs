@@ -143,7 +143,10 @@ struct Shape<A, R>(PhantomData<(A, R)>);
 
 impl<A: Lift, R: Lower> Shape<A, R> {
     const PARAMS: Flat = {
-        assert!(A::FLAT <= MAX_FLAT_PARAMS, "passed in memory: not supported");
+        assert!(
+            A::FLAT <= MAX_FLAT_PARAMS,
+            "passed in memory: not supported"
+        );
         if R::FLAT > 1 {
             A::TYPES.then(Flat::one(CoreType::I32))
         } else {

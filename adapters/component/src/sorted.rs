@@ -45,7 +45,8 @@ impl<K: Ord, V> Map<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.0.binary_search_by(|(other, _)| other.borrow().cmp(key))
+        self.0
+            .binary_search_by(|(other, _)| other.borrow().cmp(key))
     }
 
     /// Adds an entry, or replaces what was there, which is returned.

@@ -91,13 +91,11 @@ impl Control {
     fn adopt(&mut self, name: &str) -> Result<alloc::rc::Rc<apps::App>, ControlError> {
         let entry = self.store.find(name).cloned();
         let entry = entry.ok_or_else(|| error(ErrorKind::NoSuchApp, "no app of that name"))?;
-        self.device
-            .adopt(&self.store, &entry)
-            .or_else(|cause| {
-                // Found out anew at every boot, should this fail.
-                let _ = self.store.mark(name, Mark::Quarantined(cause));
-                Err(error(ErrorKind::HashMismatch, &format!("{name}: {cause}")))
-            })
+        self.device.adopt(&self.store, &entry).map_err(|cause| {
+            // Found out anew at every boot, should this fail.
+            let _ = self.store.mark(name, Mark::Quarantined(cause));
+            error(ErrorKind::HashMismatch, &format!("{name}: {cause}"))
+        })
     }
 }
 
@@ -139,7 +137,7 @@ impl Device for Control {
         &mut self.store
     }
 
-    fn version(&self) -> &str {
+    fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
     }
 

@@ -83,7 +83,7 @@ pub(crate) fn init(scb: &mut SCB) {
         unsafe {
             (*cortex_m::peripheral::FPU::PTR)
                 .fpccr
-                .modify(|it| it & !LSPEN)
+                .modify(|it| it & !LSPEN);
         };
     }
 }

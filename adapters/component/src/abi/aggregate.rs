@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Flat, Bytes, Lift, Lifting, Lower, Lowering, Slots, Value};
+use super::{Bytes, Flat, Lift, Lifting, Lower, Lowering, Slots, Value};
 use crate::program::CoreType;
 use crate::trap::Trap;
 

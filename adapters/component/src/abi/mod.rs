@@ -14,7 +14,6 @@ mod scalar;
 pub use aggregate::Buffer;
 pub use flat::Flat;
 
-
 use crate::guest::{Guest, Realloc};
 use crate::handles::{Borrow, Handles, Own};
 use crate::program::CoreType;

@@ -1,6 +1,5 @@
 //! Numbers, booleans, characters, and nothing.
 
-
 use super::{Flat, Lift, Lifting, Lower, Lowering, Slots, Value};
 use crate::program::CoreType;
 use crate::trap::Trap;

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use super::run::wrappers_only;
 use super::shim::{self, Shim};
 use super::{Refusal, Signature, Target};
-use crate::sorted::Set;
 use crate::reader::bytes::Bytes;
 use crate::reader::component::Component;
 use crate::reader::items::{
@@ -15,6 +14,7 @@ use crate::reader::items::{
 };
 use crate::reader::module::{Import, Module};
 use crate::reader::types::{Origin, Type};
+use crate::sorted::Set;
 
 /// Most items that one item leads to in a row before its definition. Toolchains need five; only a component that was made
 /// to keep its reader busy, or one that calls itself in a circle, needs more.

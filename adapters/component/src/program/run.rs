@@ -5,11 +5,11 @@ use alloc::string::String;
 
 use super::Refusal;
 use super::parts::{MAX_HOPS, Parts, nested, too_far};
-use crate::sorted::Set;
 use crate::reader::bytes::Bytes;
 use crate::reader::component::Component;
 use crate::reader::items::{CoreExport, Func, Instance, Sort};
 use crate::reader::types::{Type, is_plain_result, result_of_no_parameters};
+use crate::sorted::Set;
 
 impl<'a> Parts<'a> {
     /// The core function that `wasi:cli/run` is.

@@ -9,10 +9,10 @@ use alloc::vec::Vec;
 
 use super::parts::{Parts, Role};
 use super::{Refusal, Signature};
-use crate::sorted::Map;
 use crate::reader::bytes::Bytes;
 use crate::reader::items::{CoreExport, CoreSort};
 use crate::reader::module::{Module, constant};
+use crate::sorted::Map;
 
 /// What a shim calls.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use super::items::{
     name,
 };
 use super::types::{self, Type};
-use crate::sorted::Map;
 use crate::program::Refusal;
+use crate::sorted::Map;
 
 /// Magic, version 0xd, layer 1: a component.
 const PREAMBLE: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];

@@ -1,9 +1,8 @@
 //! The small parts of a component's sections: sorts, names, aliases, descriptions, and how items are defined.
 
-
 use super::bytes::Bytes;
-use crate::sorted::Map;
 use crate::program::Refusal;
+use crate::sorted::Map;
 
 /// Kinds of core items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use super::bytes::Bytes;
 use super::component::CORE_PREAMBLE;
 use super::items::CoreSort;
-use crate::sorted::Map;
 use crate::program::{CoreType, Needs, Refusal, Signature};
+use crate::sorted::Map;
 
 const CUSTOM: u8 = 0;
 /// The sections by their ids, in the order that the specification demands; 12 is the count of data segments.

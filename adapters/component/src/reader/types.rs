@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::bytes::Bytes;
 use super::items::{Alias, Extern, Sort, TypeBound, name};
-use crate::sorted::Map;
 use crate::program::Refusal;
+use crate::sorted::Map;
 
 /// Types within types: a component type in an instance type in a component type. WASI needs two.
 const MAX_DEPTH: u32 = 8;

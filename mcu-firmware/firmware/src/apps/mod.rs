@@ -408,10 +408,7 @@ impl Device {
 
     /// Remembers that an app is not to be started at boot. Should the flash fail, it will be found out again.
     fn quarantine(&self, name: &str, cause: Cause) {
-        let _ = self
-            .store
-            .borrow_mut()
-            .mark(name, Mark::Quarantined(cause));
+        let _ = self.store.borrow_mut().mark(name, Mark::Quarantined(cause));
     }
 }
 

@@ -75,13 +75,14 @@ async fn handle(device: &'static Device, app: &Rc<App>, is_err: bool, line: &str
         // No such hardware: the guide has them ignored in silence.
         Line::Draw(_) | Line::Audio(_) => {}
         Line::Log(text) => device.log(app, Stream::Out, text).await,
-        Line::Message { to, payload } => match device.app(to) {
-            Some(target) => deliver(device, app, &target, payload).await,
-            None => {
+        Line::Message { to, payload } => {
+            if let Some(target) = device.app(to) {
+                deliver(device, app, &target, payload).await;
+            } else {
                 let text = format!("warning: @{to}: no app of that name; the message is dropped");
                 device.log(app, Stream::System, &text).await;
             }
-        },
+        }
         Line::Broadcast(payload) => {
             for target in device.apps.borrow().iter() {
                 if Rc::ptr_eq(target, app) {
@@ -92,12 +93,11 @@ async fn handle(device: &'static Device, app: &Rc<App>, is_err: bool, line: &str
         }
         Line::Reply(payload) => {
             let last = app.last_writer.borrow().upgrade();
-            match last {
-                Some(target) => deliver(device, app, &target, payload).await,
-                None => {
-                    let text = "warning: @reply: nobody has written to it; the message is dropped";
-                    device.log(app, Stream::System, text).await;
-                }
+            if let Some(target) = last {
+                deliver(device, app, &target, payload).await;
+            } else {
+                let text = "warning: @reply: nobody has written to it; the message is dropped";
+                device.log(app, Stream::System, text).await;
             }
         }
         Line::Request(text) => {

@@ -211,11 +211,7 @@ impl Region {
         Self(())
     }
 
-    fn bytes(&self) -> &'static [u8] {
-        memory::flash_bytes()
-    }
-
-    fn place(&mut self, offset: u32, byte: u8) {
+    fn place(offset: u32, byte: u8) {
         let address = memory::apps().start + offset;
         let place: *mut u8 = core::ptr::with_exposed_provenance_mut(address as usize);
         // SAFETY: inside of the region (checked by the callers), which is RAM here; whoever looks at it knows that it changes
@@ -233,12 +229,12 @@ impl ReadNorFlash for Region {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
         check_read(self, offset, bytes.len())?;
-        bytes.copy_from_slice(&self.bytes()[offset as usize..][..bytes.len()]);
+        bytes.copy_from_slice(&memory::flash_bytes()[offset as usize..][..bytes.len()]);
         Ok(())
     }
 
     fn capacity(&self) -> usize {
-        self.bytes().len()
+        memory::flash_bytes().len()
     }
 }
 
@@ -248,15 +244,15 @@ impl NorFlash for Region {
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
         check_erase(self, from, to)?;
-        (from..to).for_each(|offset| self.place(offset, 0xff));
+        (from..to).for_each(|offset| Self::place(offset, 0xff));
         Ok(())
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
         check_write(self, offset, bytes.len())?;
         for (offset, byte) in (offset..).zip(bytes) {
-            let before = self.bytes()[offset as usize];
-            self.place(offset, before & byte);
+            let before = memory::flash_bytes()[offset as usize];
+            Self::place(offset, before & byte);
         }
         Ok(())
     }
@@ -264,7 +260,9 @@ impl NorFlash for Region {
 
 impl Flash for Region {
     fn view(&self, offset: u32, length: u32) -> Option<&[u8]> {
-        self.bytes().get(offset as usize..)?.get(..length as usize)
+        memory::flash_bytes()
+            .get(offset as usize..)?
+            .get(..length as usize)
     }
 }
 

@@ -228,7 +228,10 @@ impl Uarts for Board {
             open,
             config: UartConfig::plain(baud),
         });
-        let (input, output) = (Input::Port(Rc::clone(&port)), Output::Port(Rc::clone(&port)));
+        let (input, output) = (
+            Input::Port(Rc::clone(&port)),
+            Output::Port(Rc::clone(&port)),
+        );
         Ok((port, input, output))
     }
 

@@ -154,6 +154,7 @@ fn prepare(component: &'static [u8], estimate: &mut u32) -> Result<Loaded, Failu
 }
 
 /// Parts of a program that is not joined from several modules are all in the component's own bytes.
+#[expect(clippy::ptr_arg, reason = "which of the two it is, is the question")]
 fn borrowed<T: ToOwned + ?Sized>(part: &Cow<'static, T>) -> Result<&'static T, Failure> {
     match part {
         Cow::Borrowed(part) => Ok(part),

@@ -31,13 +31,8 @@ impl Region {
         Self(())
     }
 
-    fn bytes(&self) -> &'static [u8] {
-        memory::flash_bytes()
-    }
-
     /// Opens the control register for one operation.
     fn operate(
-        &mut self,
         begin: impl FnOnce() -> Result<(), NorFlashErrorKind>,
     ) -> Result<(), NorFlashErrorKind> {
         // It is closed after a reset, and after each operation.
@@ -77,12 +72,12 @@ impl ReadNorFlash for Region {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
         check_read(self, offset, bytes.len())?;
-        bytes.copy_from_slice(&self.bytes()[offset as usize..][..bytes.len()]);
+        bytes.copy_from_slice(&memory::flash_bytes()[offset as usize..][..bytes.len()]);
         Ok(())
     }
 
     fn capacity(&self) -> usize {
-        self.bytes().len()
+        memory::flash_bytes().len()
     }
 }
 
@@ -93,7 +88,7 @@ impl NorFlash for Region {
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
         check_erase(self, from, to)?;
         for page in from / Self::ERASE_SIZE as u32..to / Self::ERASE_SIZE as u32 {
-            self.operate(|| {
+            Self::operate(|| {
                 FLASH.cr().write(|w| {
                     w.set_per(true);
                     w.set_bker(true);
@@ -112,7 +107,7 @@ impl NorFlash for Region {
         let start = memory::apps().start;
         for (offset, word) in (offset..).step_by(8).zip(bytes.chunks_exact(8)) {
             let (low, high) = word.split_at(4);
-            self.operate(|| {
+            Self::operate(|| {
                 FLASH.cr().write(|w| w.set_pg(true));
                 let place: *mut u32 =
                     core::ptr::with_exposed_provenance_mut((start + offset) as usize);
@@ -132,6 +127,8 @@ impl NorFlash for Region {
 
 impl Flash for Region {
     fn view(&self, offset: u32, length: u32) -> Option<&[u8]> {
-        self.bytes().get(offset as usize..)?.get(..length as usize)
+        memory::flash_bytes()
+            .get(offset as usize..)?
+            .get(..length as usize)
     }
 }

@@ -13,9 +13,7 @@ mod pins;
 
 pub(crate) use converter::{RANGE, channel, channel_label, channel_open, channel_sample};
 pub(crate) use flash::Region;
-pub(crate) use pins::{
-    pin, pin_drive, pin_label, pin_level, pin_release, pin_set_up, pin_watch,
-};
+pub(crate) use pins::{pin, pin_drive, pin_label, pin_level, pin_release, pin_set_up, pin_watch};
 
 use cortex_m::peripheral::NVIC;
 use embassy_stm32::pac::rcc::vals::{Clk48sel, Msirange, Msirgsel};

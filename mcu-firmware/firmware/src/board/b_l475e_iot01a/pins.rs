@@ -81,6 +81,10 @@ pub(super) fn alternate(letter: u8, pin: u8, function: u8) {
 }
 
 /// Sets a pin up; one that is driven is inactive.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other boards' pins can't do everything"
+)]
 pub(crate) fn pin_set_up(pin: u8, setup: PinSetup) -> Result<(), DeviceError> {
     let (port, bit) = port(pin);
     let pull = match setup.pull {
