@@ -6,8 +6,9 @@
 
 use alloc::string::String;
 use core::fmt;
+use core::marker::PhantomData;
 
-use crate::abi::{Lift, Lifting, Lower, Lowering, Slots};
+use crate::abi::{Flat, Lift, Lifting, Lower, Lowering, Slots};
 use crate::guest::{Guest, Realloc};
 use crate::handles::Handles;
 use crate::program::{CoreType, Import, Signature, Target};
@@ -26,6 +27,13 @@ pub trait Platform: Sized + 'static {
     fn interfaces() -> impl Iterator<Item = &'static Interface<Self>> {
         Self::packages().iter().copied().flatten().copied()
     }
+
+    /// Whether no guest can ever hold a resource of that type here, because nothing makes one. Its methods and its drop are
+    /// then linked without being there, whatever their names: called, they trap as for any handle that a guest does not hold.
+    fn is_absent(interface: &str, resource: &str) -> bool {
+        let _ = (interface, resource);
+        false
+    }
 }
 
 /// An interface as the host provides it.
@@ -43,7 +51,7 @@ pub struct Function<S> {
     /// As WIT names it in a component: `[method]pollable.block`
     pub name: &'static str,
     /// Core signature of its lowering.
-    pub signature: fn() -> Signature,
+    pub signature: fn() -> Lowered,
     /// Lifts the arguments, calls, lowers the result.
     pub call: fn(&mut Call<'_, S>) -> Result<(), Trap>,
 }
@@ -99,23 +107,57 @@ macro_rules! resource {
     };
 }
 
+/// Core signature of a lowered function, as a constant.
+#[derive(Debug, Clone, Copy)]
+pub struct Lowered {
+    params: &'static Flat,
+    result: Option<CoreType>,
+}
+
+impl Lowered {
+    /// As programs have it.
+    pub fn signature(&self) -> Signature {
+        Signature {
+            params: self.params.types().into(),
+            result: self.result,
+        }
+    }
+
+    fn is(&self, signature: &Signature) -> bool {
+        self.params.types() == signature.params && self.result == signature.result
+    }
+}
+
 /// Core signature of the lowering of `function`.
 pub fn signature<S, A: Lift, R: Lower>(
     _: &impl Fn(&mut Context<'_, S>, A) -> Result<R, Trap>,
-) -> Signature {
-    let mut params = A::flat();
-    debug_assert!(
-        params.len() <= MAX_FLAT_PARAMS,
-        "passed in memory: not supported"
-    );
-    let results = R::flat();
-    let result = if results.len() > 1 {
-        params.push(CoreType::I32);
-        None
-    } else {
-        results.first().copied()
+) -> Lowered {
+    Lowered {
+        params: &Shape::<A, R>::PARAMS,
+        result: Shape::<A, R>::RESULT,
+    }
+}
+
+/// Arguments and result.
+struct Shape<A, R>(PhantomData<(A, R)>);
+
+impl<A: Lift, R: Lower> Shape<A, R> {
+    const PARAMS: Flat = {
+        assert!(
+            A::FLAT <= MAX_FLAT_PARAMS,
+            "passed in memory: not supported"
+        );
+        if R::FLAT > 1 {
+            A::TYPES.then(Flat::one(CoreType::I32))
+        } else {
+            A::TYPES
+        }
     };
-    Signature { params, result }
+    const RESULT: Option<CoreType> = if R::FLAT == 1 {
+        Some(R::TYPES.types()[0])
+    } else {
+        None
+    };
 }
 
 /// Lifts the arguments, calls `function`, lowers its result.
@@ -161,6 +203,8 @@ pub struct Linked<S: 'static> {
 enum Kind<S: 'static> {
     Function(&'static Function<S>),
     Drop(&'static ResourceType<S>),
+    /// See [`Platform::is_absent`].
+    Absent,
 }
 
 /// Why an import can't be linked. One line for people, made when it is shown: the firmware links too.
@@ -209,6 +253,13 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
         signatures,
     };
     let interface = interface::<S>(versioned).ok_or_else(|| unlinked(None))?;
+    if is_absent::<S>(interface.name, &import.target) {
+        return Ok(Linked {
+            kind: Kind::Absent,
+            realloc: None,
+            slots: import.signature.params.len().max(1),
+        });
+    }
     let (kind, expected) = match &import.target {
         Target::Function { .. } => {
             let function = interface
@@ -224,21 +275,36 @@ pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
                 .iter()
                 .find(|resource| resource.name == name)
                 .ok_or_else(|| unlinked(None))?;
-            let signature = Signature {
-                params: [CoreType::I32].into(),
-                result: None,
-            };
-            (Kind::Drop(resource), signature)
+            (Kind::Drop(resource), DROP)
         }
     };
-    if expected != import.signature {
+    if !expected.is(&import.signature) {
+        let expected = expected.signature();
         return Err(unlinked(Some((import.signature.clone(), expected))));
     }
     Ok(Linked {
         kind,
         realloc: import.realloc,
-        slots: expected.params.len().max(1),
+        slots: import.signature.params.len().max(1),
     })
+}
+
+/// `resource.drop` of any type.
+const DROP: Lowered = Lowered {
+    params: &const { Flat::one(CoreType::I32) },
+    result: None,
+};
+
+/// Whether it is a method or the drop of a resource that there can't be.
+fn is_absent<S: Platform>(interface: &str, target: &Target<'_>) -> bool {
+    let resource = match target {
+        Target::Function { function, .. } => function
+            .strip_prefix("[method]")
+            .and_then(|name| name.split_once('.'))
+            .map(|(resource, _)| resource),
+        Target::Drop { resource, .. } => Some(&**resource),
+    };
+    resource.is_some_and(|resource| S::is_absent(interface, resource))
 }
 
 /// What platform `S` has in the place of an interface that a guest names with its version.
@@ -297,5 +363,9 @@ pub fn call<S: Platform>(
             let handle = slots.first().ok_or(Trap::Abi("no argument"))?;
             (resource.drop)(&mut context, *handle as u32)
         }
+        // A method's first argument is the handle, too.
+        Kind::Absent => Err(Trap::UnknownHandle(
+            slots.first().map_or(0, |slot| *slot as u32),
+        )),
     }
 }

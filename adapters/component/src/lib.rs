@@ -21,6 +21,7 @@ pub mod host;
 pub mod program;
 mod reader;
 pub mod services;
+mod sorted;
 pub mod trap;
 pub mod vyoma;
 pub mod wasi;

@@ -111,7 +111,7 @@ fn is_abi<T>(outcome: &Result<T, Trap>) -> bool {
 fn shape<T: Value>(size: u32, align: u32, flat: &[CoreType]) {
     let name = std::any::type_name::<T>();
     assert_eq!((T::SIZE, T::ALIGN), (size, align), "{name}");
-    assert_eq!(T::flat(), flat, "{name}");
+    assert_eq!(T::TYPES.types(), flat, "{name}");
     assert_eq!(T::FLAT, flat.len(), "{name}");
 }
 

@@ -88,7 +88,7 @@ fn provided() -> (Names, Names) {
         let name = interface.name.split('@').next().unwrap();
         for function in interface.functions {
             let key = (name.to_owned(), function.name.to_owned());
-            let twice = functions.insert(key, (function.signature)());
+            let twice = functions.insert(key, (function.signature)().signature());
             assert_eq!(twice, None, "{} {}", interface.name, function.name);
         }
         for resource in interface.resources {

@@ -15,3 +15,4 @@ mod hosted;
 
 #[cfg(feature = "std")]
 pub use crate::hosted::Wasm3;
+pub use vyoma_wasm3_sys::VERSION;

@@ -1,5 +1,6 @@
 //! What the firmware of a microcontroller decides, without a microcontroller: which apps lie in flash and where
-//! ([`store`]), what an operator on the serial line asks and gets ([`session`]), what apps printed ([`ring`]).
+//! ([`store`]), what an operator on the serial line asks and gets ([`session`]), what apps printed ([`ring`]), what waits
+//! for them ([`stdin`]), and where in memory they are ([`arena`], [`pool`], [`cover`]).
 //!
 //! Bytes and the time go in, bytes and calls of two traits come out: [`flash::Flash`] is the region that holds the
 //! apps, [`session::Device`] is what the firmware does about an app. It deliberately knows no board, no UART, no
@@ -10,7 +11,11 @@
 
 extern crate alloc;
 
+pub mod arena;
+pub mod cover;
 pub mod flash;
+pub mod pool;
 pub mod ring;
 pub mod session;
+pub mod stdin;
 pub mod store;

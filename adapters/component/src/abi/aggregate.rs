@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Bytes, Lift, Lifting, Lower, Lowering, Slots, Value};
+use super::{Bytes, Flat, Lift, Lifting, Lower, Lowering, Slots, Value};
 use crate::program::CoreType;
 use crate::trap::Trap;
 
@@ -30,34 +30,13 @@ pub const fn max_usize(a: usize, b: usize) -> usize {
     if a > b { a } else { b }
 }
 
-/// Appends the flat types of a case, joined with those of the cases before it (canonical ABI, flatten_variant). `start` is
-/// where the payload's types begin.
-pub fn join_flat<T: Value>(types: &mut Vec<CoreType>, start: usize) {
-    for (index, new) in T::flat().into_iter().enumerate() {
-        match types.get_mut(start + index) {
-            None => types.push(new),
-            Some(old) if *old == new => {}
-            Some(old) => {
-                let both = |a, b| (*old == a && new == b) || (*old == b && new == a);
-                *old = if both(CoreType::I32, CoreType::F32) {
-                    CoreType::I32
-                } else {
-                    CoreType::I64
-                };
-            }
-        }
-    }
-}
-
 macro_rules! pointer_and_length {
     ($type:ty $(, $param:ident: $bound:ident)?) => {
         impl $(<$param: $bound>)? Value for $type {
             const SIZE: u32 = 8;
             const ALIGN: u32 = 4;
             const FLAT: usize = 2;
-            fn push_flat(types: &mut Vec<CoreType>) {
-                types.extend([CoreType::I32, CoreType::I32]);
-            }
+            const TYPES: Flat = Flat::one(CoreType::I32).then(Flat::one(CoreType::I32));
         }
     };
 }
@@ -195,9 +174,7 @@ macro_rules! tuple {
                 align
             };
             const FLAT: usize = 0 $(+ $name::FLAT)+;
-            fn push_flat(types: &mut Vec<CoreType>) {
-                $($name::push_flat(types);)+
-            }
+            const TYPES: Flat = Flat::EMPTY $(.then($name::TYPES))+;
         }
 
         impl<$($name: Lift),+> Lift for ($($name,)+) {
@@ -255,10 +232,7 @@ impl<T: Value> Value for Option<T> {
     const SIZE: u32 = align_to(payload_offset(T::ALIGN) + T::SIZE, T::ALIGN);
     const ALIGN: u32 = T::ALIGN;
     const FLAT: usize = 1 + T::FLAT;
-    fn push_flat(types: &mut Vec<CoreType>) {
-        types.push(CoreType::I32);
-        T::push_flat(types);
-    }
+    const TYPES: Flat = Flat::one(CoreType::I32).then(T::TYPES);
 }
 
 impl<T: Lift> Lift for Option<T> {
@@ -307,12 +281,7 @@ impl<T: Value, E: Value> Value for Result<T, E> {
     );
     const ALIGN: u32 = max(T::ALIGN, E::ALIGN);
     const FLAT: usize = 1 + max_usize(T::FLAT, E::FLAT);
-    fn push_flat(types: &mut Vec<CoreType>) {
-        types.push(CoreType::I32);
-        let start = types.len();
-        join_flat::<T>(types, start);
-        join_flat::<E>(types, start);
-    }
+    const TYPES: Flat = Flat::one(CoreType::I32).then(T::TYPES.or(E::TYPES));
 }
 
 impl<T: Lift, E: Lift> Lift for Result<T, E> {

@@ -8,9 +8,7 @@ macro_rules! record {
             const SIZE: u32 = <($($type,)+) as $crate::abi::Value>::SIZE;
             const ALIGN: u32 = <($($type,)+) as $crate::abi::Value>::ALIGN;
             const FLAT: usize = <($($type,)+) as $crate::abi::Value>::FLAT;
-            fn push_flat(types: &mut $crate::abi::macros::CoreTypes) {
-                <($($type,)+) as $crate::abi::Value>::push_flat(types);
-            }
+            const TYPES: $crate::abi::Flat = <($($type,)+) as $crate::abi::Value>::TYPES;
         }
 
         impl $crate::abi::Lift for $name {
@@ -67,9 +65,7 @@ macro_rules! enumeration {
             const SIZE: u32 = 1;
             const ALIGN: u32 = 1;
             const FLAT: usize = 1;
-            fn push_flat(types: &mut $crate::abi::macros::CoreTypes) {
-                types.push($crate::program::CoreType::I32);
-            }
+            const TYPES: $crate::abi::Flat = $crate::abi::Flat::one($crate::program::CoreType::I32);
         }
 
         impl $crate::abi::Lift for $name {
@@ -129,9 +125,7 @@ macro_rules! flags {
             const SIZE: u32 = 1;
             const ALIGN: u32 = 1;
             const FLAT: usize = 1;
-            fn push_flat(types: &mut $crate::abi::macros::CoreTypes) {
-                types.push($crate::program::CoreType::I32);
-            }
+            const TYPES: $crate::abi::Flat = $crate::abi::Flat::one($crate::program::CoreType::I32);
         }
 
         impl $crate::abi::Lift for $name {
@@ -207,11 +201,11 @@ macro_rules! variant {
                 $($(flat = $crate::abi::macros::max_usize(flat, <$type as $crate::abi::Value>::FLAT);)?)+
                 1 + flat
             };
-            fn push_flat(types: &mut $crate::abi::macros::CoreTypes) {
-                types.push($crate::program::CoreType::I32);
-                let start = types.len();
-                $($($crate::abi::macros::join_flat::<$type>(types, start);)?)+
-            }
+            const TYPES: $crate::abi::Flat = {
+                let cases = $crate::abi::Flat::EMPTY
+                    $($(.or(<$type as $crate::abi::Value>::TYPES))?)+;
+                $crate::abi::Flat::one($crate::program::CoreType::I32).then(cases)
+            };
         }
     };
     (@lift $name:ident { $($tag:literal $case:ident $(($type:ty))?),+ $(,)? }) => {
@@ -277,6 +271,5 @@ macro_rules! variant {
 
 // What the macros' code needs by path, also in a crate that does not name `alloc`.
 #[doc(hidden)]
-pub type CoreTypes = alloc::vec::Vec<crate::program::CoreType>;
 #[doc(hidden)]
-pub use super::aggregate::{align_to, join_flat, max, max_usize, payload_offset};
+pub use super::aggregate::{align_to, max, max_usize, payload_offset};

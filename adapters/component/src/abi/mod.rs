@@ -7,12 +7,12 @@
 //! Reference: the component model's CanonicalABI.md.
 
 mod aggregate;
+mod flat;
 pub mod macros;
 mod scalar;
 
 pub use aggregate::Buffer;
-
-use alloc::vec::Vec;
+pub use flat::Flat;
 
 use crate::guest::{Guest, Realloc};
 use crate::handles::{Borrow, Handles, Own};
@@ -27,15 +27,8 @@ pub trait Value: Sized {
     const ALIGN: u32;
     /// Count of core values.
     const FLAT: usize;
-    /// Appends the core types.
-    fn push_flat(types: &mut Vec<CoreType>);
-
-    /// The core types.
-    fn flat() -> Vec<CoreType> {
-        let mut types = Vec::with_capacity(Self::FLAT + 1);
-        Self::push_flat(&mut types);
-        types
-    }
+    /// The core values' types.
+    const TYPES: Flat;
 }
 
 /// A type that the guest passes.
@@ -216,9 +209,7 @@ impl<T> Value for Own<T> {
     const SIZE: u32 = 4;
     const ALIGN: u32 = 4;
     const FLAT: usize = 1;
-    fn push_flat(types: &mut Vec<CoreType>) {
-        types.push(CoreType::I32);
-    }
+    const TYPES: Flat = Flat::one(CoreType::I32);
 }
 
 impl<T> Lower for Own<T> {
@@ -248,9 +239,7 @@ impl<T> Value for Borrow<T> {
     const SIZE: u32 = 4;
     const ALIGN: u32 = 4;
     const FLAT: usize = 1;
-    fn push_flat(types: &mut Vec<CoreType>) {
-        types.push(CoreType::I32);
-    }
+    const TYPES: Flat = Flat::one(CoreType::I32);
 }
 
 impl<T: 'static> Lift for Borrow<T> {

@@ -1,8 +1,6 @@
 //! Numbers, booleans, characters, and nothing.
 
-use alloc::vec::Vec;
-
-use super::{Lift, Lifting, Lower, Lowering, Slots, Value};
+use super::{Flat, Lift, Lifting, Lower, Lowering, Slots, Value};
 use crate::program::CoreType;
 use crate::trap::Trap;
 
@@ -12,9 +10,7 @@ macro_rules! integer {
             const SIZE: u32 = $size;
             const ALIGN: u32 = $size;
             const FLAT: usize = 1;
-            fn push_flat(types: &mut Vec<CoreType>) {
-                types.push(CoreType::$core);
-            }
+            const TYPES: Flat = Flat::one(CoreType::$core);
         }
 
         impl Lift for $type {
@@ -57,9 +53,7 @@ macro_rules! float {
             const SIZE: u32 = $size;
             const ALIGN: u32 = $size;
             const FLAT: usize = 1;
-            fn push_flat(types: &mut Vec<CoreType>) {
-                types.push(CoreType::$core);
-            }
+            const TYPES: Flat = Flat::one(CoreType::$core);
         }
 
         impl Lift for $type {
@@ -91,9 +85,7 @@ impl Value for bool {
     const SIZE: u32 = 1;
     const ALIGN: u32 = 1;
     const FLAT: usize = 1;
-    fn push_flat(types: &mut Vec<CoreType>) {
-        types.push(CoreType::I32);
-    }
+    const TYPES: Flat = Flat::one(CoreType::I32);
 }
 
 impl Lift for bool {
@@ -120,9 +112,7 @@ impl Value for char {
     const SIZE: u32 = 4;
     const ALIGN: u32 = 4;
     const FLAT: usize = 1;
-    fn push_flat(types: &mut Vec<CoreType>) {
-        types.push(CoreType::I32);
-    }
+    const TYPES: Flat = Flat::one(CoreType::I32);
 }
 
 fn character(value: u32) -> Result<char, Trap> {
@@ -153,7 +143,7 @@ impl Value for () {
     const SIZE: u32 = 0;
     const ALIGN: u32 = 1;
     const FLAT: usize = 0;
-    fn push_flat(_: &mut Vec<CoreType>) {}
+    const TYPES: Flat = Flat::EMPTY;
 }
 
 impl Lift for () {

@@ -1,6 +1,5 @@
 //! The component's core modules with their roles, and what each core import leads to.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -15,6 +14,7 @@ use crate::reader::items::{
 };
 use crate::reader::module::{Import, Module};
 use crate::reader::types::{Origin, Type};
+use crate::sorted::Set;
 
 /// Most items that one item leads to in a row before its definition. Toolchains need five; only a component that was made
 /// to keep its reader busy, or one that calls itself in a circle, needs more.
@@ -79,7 +79,7 @@ impl<'a> Parts<'a> {
         }
         wrappers_only(&component)?;
         let mut units = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut seen = Set::new();
         for instance in &component.core_instances {
             let CoreInstance::Module { module, .. } = instance else {
                 units.push(None);

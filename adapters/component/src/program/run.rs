@@ -1,6 +1,5 @@
 //! The command's entry: the export `wasi:cli/run`, through the component that wraps it.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 
@@ -10,6 +9,7 @@ use crate::reader::bytes::Bytes;
 use crate::reader::component::Component;
 use crate::reader::items::{CoreExport, Func, Instance, Sort};
 use crate::reader::types::{Type, is_plain_result, result_of_no_parameters};
+use crate::sorted::Set;
 
 impl<'a> Parts<'a> {
     /// The core function that `wasi:cli/run` is.
@@ -100,7 +100,7 @@ impl<'a> Parts<'a> {
 
 /// Refuses components in the component that do more than give another type to what they are given.
 pub(super) fn wrappers_only(component: &Component<'_>) -> Result<(), Refusal> {
-    let mut seen = BTreeSet::new();
+    let mut seen = Set::new();
     for instance in &component.instances {
         let Instance::Component { component: of, .. } = instance else {
             continue;

@@ -5,7 +5,6 @@
 //! with the lowered functions at the end. Both are recognised by what they do, not by their names, and only when they do
 //! nothing else; any other module counts as one that runs.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::parts::{Parts, Role};
@@ -13,12 +12,13 @@ use super::{Refusal, Signature};
 use crate::reader::bytes::Bytes;
 use crate::reader::items::{CoreExport, CoreSort};
 use crate::reader::module::{Module, constant};
+use crate::sorted::Map;
 
 /// What a shim calls.
 #[derive(Debug)]
 pub(super) struct Shim<'a> {
     /// Entry of the table, by exported function.
-    entries: BTreeMap<&'a str, u32>,
+    entries: Map<&'a str, u32>,
     /// The functions that the fixups put into the table.
     filled: Vec<CoreExport<'a>>,
 }
@@ -31,25 +31,25 @@ impl<'a> Shim<'a> {
 }
 
 /// Entry of the table and signature of each exported function.
-type Calls<'a> = BTreeMap<&'a str, (u32, Signature)>;
+type Calls<'a> = Map<&'a str, (u32, Signature)>;
 
 /// Gives the shims and fixups among the units their roles.
 pub(super) fn find(parts: &mut Parts<'_>) -> Result<(), Refusal> {
-    let mut shims = BTreeMap::new();
+    let mut shims = Map::new();
     for (instance, unit) in parts.real() {
         if let Some(calls) = calls(&unit.module)? {
             shims.insert(instance, calls);
         }
     }
     // Which fixups fill the table of which shim. A shim whose table is used by anything else is none.
-    let mut users: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let mut users: Map<u32, Vec<u32>> = Map::new();
     for (instance, unit) in parts.real() {
         for import in &unit.module.imports {
             if import.sort == CoreSort::Table
                 && let Ok(argument) = parts.argument(instance, import)
                 && let Ok((shim, _)) = parts.defined(CoreSort::Table, argument)
             {
-                users.entry(shim).or_default().push(instance);
+                users.get_or_default(shim).push(instance);
             }
         }
     }
@@ -81,8 +81,8 @@ fn calls<'a>(module: &Module<'a>) -> Result<Option<Calls<'a>>, Refusal> {
         return Ok(None);
     }
     let bodies = module.bodies()?;
-    let mut calls = BTreeMap::new();
-    for (name, (sort, index)) in &module.exports {
+    let mut calls = Map::new();
+    for (name, (sort, index)) in module.exports.iter() {
         if *sort == CoreSort::Table {
             continue;
         }
@@ -178,7 +178,7 @@ fn filled<'a>(
         filled.push(parts.argument(fixups, import)?);
         signatures.push(module.function(index));
     }
-    let mut entries = BTreeMap::new();
+    let mut entries = Map::new();
     for (name, (entry, signature)) in calls {
         // A call with another signature, or of an entry that nothing fills, traps.
         let found = signatures.get(entry as usize).and_then(Option::as_ref);

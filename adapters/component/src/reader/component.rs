@@ -1,6 +1,5 @@
 //! A component's sections as index spaces: which item is defined how, by which other items.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,6 +11,7 @@ use super::items::{
 };
 use super::types::{self, Type};
 use crate::program::Refusal;
+use crate::sorted::Map;
 
 /// Magic, version 0xd, layer 1: a component.
 const PREAMBLE: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
@@ -34,7 +34,7 @@ pub(crate) struct Component<'a> {
     pub(crate) types: Vec<Type<'a>>,
     /// Its imports that are no instances.
     pub(crate) bare_imports: Vec<&'a str>,
-    pub(crate) exports: BTreeMap<&'a str, (Sort, u32)>,
+    pub(crate) exports: Map<&'a str, (Sort, u32)>,
 }
 
 impl<'a> Component<'a> {
@@ -97,7 +97,7 @@ impl<'a> Component<'a> {
         match bytes.byte("a core instance")? {
             0 => {
                 let module = index(bytes, self.modules.len(), "the index of an earlier module")?;
-                let mut args = BTreeMap::new();
+                let mut args = Map::new();
                 for _ in 0..bytes.count("a count of arguments")? {
                     let name = unique(bytes, &args)?;
                     bytes.exactly(0x12, "a core instance")?;
@@ -111,7 +111,7 @@ impl<'a> Component<'a> {
                 Ok(CoreInstance::Module { module, args })
             }
             1 => {
-                let mut exports = BTreeMap::new();
+                let mut exports = Map::new();
                 for _ in 0..bytes.count("a count of exports")? {
                     let name = unique(bytes, &exports)?;
                     let sort = CoreSort::read(bytes)?;
@@ -136,7 +136,7 @@ impl<'a> Component<'a> {
             1 => 0,
             _ => return Err(start.malformed("an instance")),
         };
-        let mut items = BTreeMap::new();
+        let mut items = Map::new();
         for _ in 0..bytes.count("a count")? {
             let at = *bytes;
             let name = if kind == 0 {
@@ -389,7 +389,7 @@ fn index(bytes: &mut Bytes<'_>, length: usize, expected: &'static str) -> Result
     }
 }
 
-fn unique<'a, T>(bytes: &mut Bytes<'a>, before: &BTreeMap<&'a str, T>) -> Result<&'a str, Refusal> {
+fn unique<'a, T>(bytes: &mut Bytes<'a>, before: &Map<&'a str, T>) -> Result<&'a str, Refusal> {
     let start = *bytes;
     let name = bytes.name()?;
     if before.contains_key(name) {

@@ -1,9 +1,8 @@
 //! The small parts of a component's sections: sorts, names, aliases, descriptions, and how items are defined.
 
-use alloc::collections::BTreeMap;
-
 use super::bytes::Bytes;
 use crate::program::Refusal;
+use crate::sorted::Map;
 
 /// Kinds of core items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,10 +174,10 @@ pub(crate) enum CoreInstance<'a> {
     /// A module with instances for its imports' module names.
     Module {
         module: u32,
-        args: BTreeMap<&'a str, u32>,
+        args: Map<&'a str, u32>,
     },
     /// Items under names.
-    Exports(BTreeMap<&'a str, (CoreSort, u32)>),
+    Exports(Map<&'a str, (CoreSort, u32)>),
 }
 
 /// A core item that is the export of an instance.
@@ -237,9 +236,9 @@ pub(crate) enum Instance<'a> {
     },
     Component {
         component: u32,
-        args: BTreeMap<&'a str, (Sort, u32)>,
+        args: Map<&'a str, (Sort, u32)>,
     },
-    Exports(BTreeMap<&'a str, (Sort, u32)>),
+    Exports(Map<&'a str, (Sort, u32)>),
     /// An instance that another one exports.
     Nested,
     Same(u32),

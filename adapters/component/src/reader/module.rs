@@ -1,6 +1,5 @@
 //! A core module's imports, exports and needs. Code is passed over; only [`Module::body`] finds a function's.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,6 +8,7 @@ use super::bytes::Bytes;
 use super::component::CORE_PREAMBLE;
 use super::items::CoreSort;
 use crate::program::{CoreType, Needs, Refusal, Signature};
+use crate::sorted::Map;
 
 const CUSTOM: u8 = 0;
 /// The sections by their ids, in the order that the specification demands; 12 is the count of data segments.
@@ -28,7 +28,7 @@ pub(crate) struct Import<'a> {
 pub(crate) struct Module<'a> {
     pub(crate) bytes: Bytes<'a>,
     pub(crate) imports: Vec<Import<'a>>,
-    pub(crate) exports: BTreeMap<&'a str, (CoreSort, u32)>,
+    pub(crate) exports: Map<&'a str, (CoreSort, u32)>,
     /// The function that runs at instantiation.
     pub(crate) start: Option<u32>,
     /// Entries at start of the tables that it defines.
@@ -59,7 +59,7 @@ impl<'a> Module<'a> {
         let mut module = Self {
             bytes,
             imports: Vec::new(),
-            exports: BTreeMap::new(),
+            exports: Map::new(),
             start: None,
             tables: Vec::new(),
             memories: 0,

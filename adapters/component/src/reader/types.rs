@@ -1,11 +1,11 @@
 //! Component types: passed over, but for what names a resource and what says that a function is `run`.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::bytes::Bytes;
 use super::items::{Alias, Extern, Sort, TypeBound, name};
 use crate::program::Refusal;
+use crate::sorted::Map;
 
 /// Types within types: a component type in an instance type in a component type. WASI needs two.
 const MAX_DEPTH: u32 = 8;
@@ -33,7 +33,7 @@ pub(crate) enum Type<'a> {
 /// The types that an instance type exports.
 #[derive(Debug, Default)]
 pub(crate) struct Interface<'a> {
-    types: BTreeMap<&'a str, Origin<'a>>,
+    types: Map<&'a str, Origin<'a>>,
 }
 
 /// Where a type that an interface exports comes from.

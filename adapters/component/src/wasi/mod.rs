@@ -17,3 +17,4 @@ pub mod known;
 pub mod random;
 pub mod sockets;
 pub mod spi;
+pub mod without;

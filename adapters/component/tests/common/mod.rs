@@ -409,5 +409,5 @@ pub fn signature_of<S: Platform>(interface: &str, function: &str) -> Signature {
         .flat_map(|interface| interface.functions)
         .find(|candidate| candidate.name == function)
         .unwrap_or_else(|| panic!("no {function} of {interface}"));
-    (function.signature)()
+    (function.signature)().signature()
 }

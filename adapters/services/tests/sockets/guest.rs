@@ -96,7 +96,7 @@ impl App {
         let linked = host::link::<Linux>(&Import {
             module: interface.into(),
             field: name.into(),
-            signature: (function.signature)(),
+            signature: (function.signature)().signature(),
             target: Target::Function {
                 interface: format!("{interface}@0.2.12").into(),
                 function: name.into(),
