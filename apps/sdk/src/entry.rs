@@ -28,7 +28,7 @@ pub trait Outcome {
 }
 
 impl Outcome for () {
-    #[inline(always)]
+    #[inline]
     fn failed(self) -> bool {
         false
     }
@@ -36,7 +36,7 @@ impl Outcome for () {
 
 #[cfg(target_os = "wasi")]
 impl Outcome for ExitCode {
-    #[inline(always)]
+    #[inline]
     fn failed(self) -> bool {
         self.0
     }
@@ -44,7 +44,7 @@ impl Outcome for ExitCode {
 
 /// An error is printed on standard error and is a failure.
 impl<T: Outcome, E: Show> Outcome for Result<T, E> {
-    #[inline(always)]
+    #[inline]
     fn failed(self) -> bool {
         match self {
             Ok(outcome) => outcome.failed(),
@@ -127,7 +127,7 @@ macro_rules! main {
 /// The panic handler: one line on standard error, then a trap. A message that is put together from parts would bring
 /// `core::fmt` into every app, so of such a message only the place is told.
 #[doc(hidden)]
-#[inline(always)]
+#[inline]
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     let message = info.message();
     let text = message.as_str().unwrap_or_default();
