@@ -27,7 +27,7 @@ const fn budget(app: &'static str, file: usize, ram: u64) -> Budget {
 }
 
 /// Three of the first ones run at once in 128 KiB, firmware included, so each has 30 KiB.
-const BUDGETS: [Budget; 18] = [
+const BUDGETS: [Budget; 19] = [
     budget("hello", 12 << 10, 30 << 10),
     budget("counter", 9 << 10, 24 << 10),
     budget("echo", 7 << 10, 22 << 10),
@@ -39,6 +39,7 @@ const BUDGETS: [Budget; 18] = [
     budget("clocks-poll", 10 << 10, 24 << 10),
     budget("escape-codes", 4 << 10, 16 << 10),
     budget("exit3", 4 << 10, 16 << 10),
+    budget("heap", 12 << 10, 32 << 10),
     budget("invalid-utf8", 4 << 10, 16 << 10),
     budget("memory-bomb", 6 << 10, 19 << 10),
     budget("read-all-stdin", 7 << 10, 22 << 10),
@@ -411,6 +412,39 @@ fn input_is_read_to_its_end_and_bytes_that_are_no_text_are_printed() {
         ran("escape-codes", &script)
             .out
             .ends_with("tab\tend\ndone\n")
+    );
+}
+
+#[test]
+fn an_app_has_the_heap_that_it_asked_for_and_ends_when_that_is_full() {
+    let words: String = (0..200)
+        .map(|n| format!("word{}\n", n * 37 % 200))
+        .collect();
+    let rounds = ["forget\n", "pear\napple\nfig\n", "list\n"]
+        .concat()
+        .repeat(50);
+    let script = Script {
+        input: vec![(1, rounds), (2, "last\n".into())],
+        input_ends: Some(3),
+        ..running(60)
+    };
+    let heap = ran("heap", &script);
+    assert_eq!(heap.ending, Ending::Exited(true));
+    assert_eq!(heap.out.matches("@reply: apple fig pear\n").count(), 50);
+    assert!(heap.out.ends_with("4 lines\n"), "{}", heap.out);
+    let full = ran(
+        "heap",
+        &Script {
+            input: vec![(1, words)],
+            ..running(60)
+        },
+    );
+    assert_eq!(full.ending, Ending::Trapped("unreachable"));
+    // It says where, and for `panic = place` no more.
+    assert!(
+        full.err.starts_with("panicked at ") && !full.err.contains(": "),
+        "{}",
+        full.err
     );
 }
 
