@@ -55,7 +55,7 @@ fn every_app_is_the_same_bytes_and_says_the_same_on_every_platform_and_engine() 
             .or_default()
             .insert((text("platform"), text("engine")));
     }
-    assert_eq!(places.len(), 8, "{places:?}");
+    assert_eq!(places.len(), 9, "{places:?}");
     for (app, places) in &places {
         let platforms: BTreeSet<&str> = places.iter().map(|(platform, _)| *platform).collect();
         let expected = [

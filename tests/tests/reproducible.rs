@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The apps people copy. The guests in apps/guests are built with the same flags and would only take longer.
-const APPS: [&str; 8] = [
+const APPS: [&str; 9] = [
     "clock",
     "counter",
     "echo",
@@ -19,9 +19,10 @@ const APPS: [&str; 8] = [
     "notes",
     "ping",
     "pong",
+    "sensor",
 ];
 
-/// One page of linear memory: 16 KiB of stack, the data, and the rest is heap.
+/// One page of linear memory: stack, data, and the rest is heap.
 const PAGES: u64 = 1;
 
 #[test]

@@ -8,9 +8,10 @@ use anyhow::{Context as _, bail, ensure};
 use crate::context::{Context, call};
 
 /// The template's files. `{{name}}` in them is the app's name.
-const TEMPLATE: [(&str, &str); 3] = [
+const TEMPLATE: [(&str, &str); 4] = [
     ("Cargo.toml", include_str!("../templates/app/Cargo.toml")),
     ("vyoma.toml", include_str!("../templates/app/vyoma.toml")),
+    ("build.rs", include_str!("../templates/app/build.rs")),
     ("src/main.rs", include_str!("../templates/app/src/main.rs")),
 ];
 

@@ -375,15 +375,29 @@ fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
     })
 }
 
+/// Two runs: the SDK as most apps have it, with the apps that have tests of their own; and the SDK with its feature `std`.
 fn sdk(context: &Context, options: &Options) -> anyhow::Result<Tally> {
-    let mut cargo = cargo_test(context);
-    cargo
-        .current_dir(context.root.join("apps"))
-        .env_remove("RUSTC_WRAPPER")
-        .args(["--package", "vyoma", "--package", "http-server"])
-        .args(["--package", "notes", "--package", "clock"]);
-    harness(&mut cargo, options, &[]);
-    run(cargo)
+    let mut tally = Tally::default();
+    for arguments in [
+        &["vyoma", "vyoma-macros", "http-server", "notes", "clock"][..],
+        &["vyoma", "--features=std"],
+    ] {
+        let mut cargo = cargo_test(context);
+        cargo
+            .current_dir(context.root.join("apps"))
+            .env_remove("RUSTC_WRAPPER");
+        for argument in arguments {
+            match argument.starts_with("--") {
+                true => cargo.arg(argument),
+                false => cargo.args(["--package", argument]),
+            };
+        }
+        harness(&mut cargo, options, &[]);
+        let done = run(cargo)?;
+        tally.passed += done.passed;
+        tally.failed += done.failed;
+    }
+    Ok(tally)
 }
 
 fn hosted(context: &Context, options: &Options) -> anyhow::Result<Tally> {

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use vyoma_component::program::Program;
+
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("..")
@@ -108,7 +110,13 @@ fn a_new_app_builds_passes_the_lints_and_is_small() {
         .path()
         .join("apps/target/wasm32-wasip2/release/my-app.wasm");
     let bytes = fs::read(component).expect("the built component");
-    assert_eq!(bytes[..4], *b"\0asm");
+    let needs = Program::of(&bytes).expect("a program").needs;
+    let needed = needs.microcontroller_bytes(4 << 10);
+    assert!(
+        bytes.len() < 8 << 10 && needed < 24 << 10,
+        "a new app is {} bytes and needs {needed} bytes on a microcontroller; expected less than 8 and 24 KiB",
+        bytes.len()
+    );
     let manifest = fs::read_to_string(dir.join("vyoma.toml")).expect("the manifest");
     assert!(
         manifest.contains("name = \"my-app\"") && !manifest.contains("{{"),

@@ -184,6 +184,7 @@ impl<const SIZE: usize> State<SIZE> {
     ///
     /// `begin` is aligned to GRAIN, not null, and the first of `size` bytes that are free; `size` is a multiple of GRAIN.
     unsafe fn make(begin: *mut u8, size: usize, next: Option<NonNull<Piece>>) -> NonNull<Piece> {
+        #[expect(clippy::cast_ptr_alignment, reason = "the caller vouches for it")]
         let piece = begin.cast::<Piece>();
         // SAFETY: the caller's.
         unsafe {
@@ -268,7 +269,7 @@ mod tests {
             let heap = Heap::<SIZE>::new();
             let mut state = seed;
             let mut live: Vec<(*mut u8, Layout, u8)> = Vec::new();
-            for step in 0..2000 {
+            for step in 0..2000_u32 {
                 let choice = random(&mut state) % 8;
                 if choice < 4 {
                     let wanted =

@@ -30,7 +30,7 @@ pub use wait::{Any, Timer};
 /// For the macros.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::entry::panicked;
+    pub use crate::entry::{panicked, panicked_at};
     #[cfg(target_os = "wasi")]
     pub use crate::sys::landing::realloc;
 }

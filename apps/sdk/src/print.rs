@@ -88,7 +88,7 @@ impl Line {
         self.bytes(text.as_bytes());
     }
 
-    #[inline(always)]
+    #[inline]
     fn bytes(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.byte(*byte);

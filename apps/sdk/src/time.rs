@@ -26,6 +26,7 @@ impl Instant {
     }
 
     /// Nanoseconds on the clock.
+    #[cfg(target_os = "wasi")]
     pub(crate) fn nanoseconds(self) -> u64 {
         self.0
     }
@@ -62,7 +63,7 @@ pub fn sleep(duration: Duration) {
 
 /// Waits until that moment; not at all when it is over. A loop that sleeps until moments a period apart doesn't drift.
 pub fn sleep_until(moment: Instant) {
-    sys::sleep_until(moment.0);
+    sys::sleep_until(moment);
 }
 
 /// Time since 1970-01-01 00:00:00 UTC by the device's clock, which may be wrong and may be set at any time.
@@ -72,7 +73,7 @@ pub fn since_epoch() -> Duration {
 }
 
 /// 584 years at most.
-#[inline(always)]
+#[inline]
 fn nanoseconds(duration: Duration) -> u64 {
     duration
         .as_secs()

@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn the_first_moment_is_waited_for_and_the_others_have_not_come() {
         let begun = Instant::now();
-        let late = Timer::after(Duration::from_secs(3600));
+        let late = Timer::after(Duration::from_hours(1));
         let soon = Timer::after(Duration::from_millis(10));
         let mut any = Any::<3>::new();
         let (late, soon) = (any.add(&late), any.add(&soon));

@@ -78,6 +78,11 @@ pub(crate) const DEMO: &[Demo] = &[
             "TIME drift MS",
         )],
     },
+    Demo {
+        name: "sensor",
+        lines: Some(2),
+        masks: &[],
+    },
     // Answers ping and prints nothing.
     Demo {
         name: "pong",

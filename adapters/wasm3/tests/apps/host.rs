@@ -48,14 +48,27 @@ pub(crate) struct Outcome {
     pub(crate) stack_used: usize,
 }
 
-/// Runs a component. Its linear memory is as small as a microcontroller makes it.
-pub(crate) fn run(component: &[u8], stack: usize, script: &Script) -> Outcome {
+/// Linear memory of an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// As small as a microcontroller makes it: up to `__heap_base`.
+    Small,
+    /// Some pages, for programs with `std`.
+    Pages(u32),
+}
+
+/// Runs a component.
+pub(crate) fn run(component: &[u8], memory: Memory, stack: usize, script: &Script) -> Outcome {
     let program = Program::of(component).expect("a program");
     let heap_base = program.needs.heap_base.expect("an exported __heap_base");
+    let (memory_pages, memory_bytes) = match memory {
+        Memory::Small => (1, Some(heap_base.next_multiple_of(16))),
+        Memory::Pages(pages) => (pages, None),
+    };
     let limits = Limits {
-        stack_bytes: 16 << 10,
-        memory_pages: 1,
-        memory_bytes: Some(heap_base.next_multiple_of(16)),
+        stack_bytes: 64 << 10,
+        memory_pages,
+        memory_bytes,
     };
     let mut machine = Machine::new(&program.module, &limits).expect("a module that wasm3 takes");
     let marker = 0_u8;
@@ -168,9 +181,10 @@ impl Scripted {
                 return Err(Stop);
             }
             ("wasi:cli/environment", "get-arguments") => {
-                self.arguments(slots[0] as u32 as usize, guest)?
+                self.arguments(slots[0] as u32 as usize, guest)?;
             }
-            ("wasi:cli/environment", "get-environment") => {
+            ("wasi:cli/environment", "get-environment")
+            | ("wasi:filesystem/preopens", "get-directories") => {
                 store(guest, slots[0] as u32 as usize, &[0, 0]);
             }
             ("wasi:io/streams", "[method]output-stream.blocking-write-and-flush") => {
@@ -181,6 +195,31 @@ impl Scripted {
                 self.streams[stream - OUT as usize].extend_from_slice(bytes);
                 self.writes += 1;
                 guest.memory()[result] = 0;
+            }
+            // What only programs with `std` call.
+            ("wasi:io/streams", "[method]output-stream.check-write") => {
+                let result = slots[1] as u32 as usize;
+                store(guest, result, &[0, 0, 4096, 0]);
+            }
+            ("wasi:io/streams", "[method]output-stream.write") => {
+                let [stream, start, length, result] =
+                    [0, 1, 2, 3].map(|slot| slots[slot] as u32 as usize);
+                let bytes = &guest.memory()[start..start + length];
+                self.streams[stream - OUT as usize].extend_from_slice(bytes);
+                self.writes += 1;
+                guest.memory()[result] = 0;
+            }
+            ("wasi:io/streams", "[method]output-stream.blocking-flush") => {
+                guest.memory()[slots[1] as u32 as usize] = 0;
+            }
+            ("wasi:io/streams", "[method]output-stream.subscribe") => {
+                slots[0] = self.new_timer(0);
+            }
+            (
+                "wasi:cli/terminal-stdout" | "wasi:cli/terminal-stderr" | "wasi:cli/terminal-stdin",
+                _,
+            ) => {
+                guest.memory()[slots[0] as u32 as usize] = 0;
             }
             ("wasi:io/streams", "[method]input-stream.subscribe") => slots[0] = READABLE,
             ("wasi:io/streams", "[method]input-stream.blocking-read") => {

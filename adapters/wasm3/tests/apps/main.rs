@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use host::{Ending, Outcome, SECOND, Script, run};
+use host::{Ending, Memory, Outcome, SECOND, Script, run};
 use vyoma_component::program::Program;
 use wasmparser::{Operator, Parser, Payload};
 
@@ -27,7 +27,7 @@ const fn budget(app: &'static str, file: usize, ram: u64) -> Budget {
 }
 
 /// Three of the first ones run at once in 128 KiB, firmware included, so each has 30 KiB.
-const BUDGETS: [Budget; 18] = [
+const BUDGETS: [Budget; 19] = [
     budget("hello", 12 << 10, 30 << 10),
     budget("counter", 9 << 10, 24 << 10),
     budget("echo", 7 << 10, 22 << 10),
@@ -39,6 +39,7 @@ const BUDGETS: [Budget; 18] = [
     budget("clocks-poll", 10 << 10, 24 << 10),
     budget("escape-codes", 4 << 10, 16 << 10),
     budget("exit3", 4 << 10, 16 << 10),
+    budget("heap", 12 << 10, 32 << 10),
     budget("invalid-utf8", 4 << 10, 16 << 10),
     budget("memory-bomb", 6 << 10, 19 << 10),
     budget("read-all-stdin", 7 << 10, 22 << 10),
@@ -48,11 +49,14 @@ const BUDGETS: [Budget; 18] = [
     budget("trap", 4 << 10, 16 << 10),
 ];
 
+/// Programs with `std` that are run here too; they fit no microcontroller.
+const WITH_STD: [&str; 2] = ["requests", "std-hello"];
+
 /// Native stack of each app on the microcontroller: `stack_size_kb` of profiles/mcu-minimal.toml.
 const NATIVE_STACK: u64 = 4 << 10;
 
 /// Bytes of shadow stack that are to be left in what is tried here.
-const STACK_LEFT: usize = 64;
+const STACK_LEFT: usize = 128;
 
 fn apps() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../apps")
@@ -74,6 +78,7 @@ fn component(app: &str) -> Vec<u8> {
             ])
             .arg(&target)
             .args(BUDGETS.iter().flat_map(|budget| ["--package", budget.app]))
+            .args(WITH_STD.iter().flat_map(|app| ["--package", *app]))
             .current_dir(apps())
             // They would replace the flags that make the bytes the same for everyone.
             .env_remove("RUSTFLAGS")
@@ -134,7 +139,7 @@ fn hearing(lines: &[(u64, &str)], ends: u64) -> Script {
 fn ran(app: &str, script: &Script) -> Outcome {
     let bytes = component(app);
     let stack = stack(&Program::of(&bytes).expect("a program").module);
-    let outcome = run(&bytes, stack, script);
+    let outcome = run(&bytes, Memory::Small, stack, script);
     assert!(
         outcome.stack_used + STACK_LEFT <= stack,
         "{app} used {} of {stack} bytes of shadow stack; expected at least {STACK_LEFT} to be left: say more in its build.rs",
@@ -343,7 +348,7 @@ fn guests_that_misbehave_do_so_here_too() {
         (Ending::Trapped("unreachable"), "about to trap\n")
     );
     let bytes = component("stack-overflow");
-    let deep = run(&bytes, 0, &running(1));
+    let deep = run(&bytes, Memory::Small, 0, &running(1));
     assert_eq!(deep.ending, Ending::Trapped("out of bounds memory access"));
     assert_eq!(deep.out, "about to overflow the stack\n");
     let flood = ran(
@@ -411,6 +416,39 @@ fn input_is_read_to_its_end_and_bytes_that_are_no_text_are_printed() {
 }
 
 #[test]
+fn an_app_has_the_heap_that_it_asked_for_and_ends_when_that_is_full() {
+    let words: String = (0..200)
+        .map(|n| format!("word{}\n", n * 37 % 200))
+        .collect();
+    let rounds = ["forget\n", "pear\napple\nfig\n", "list\n"]
+        .concat()
+        .repeat(50);
+    let script = Script {
+        input: vec![(1, rounds), (2, "last\n".into())],
+        input_ends: Some(3),
+        ..running(60)
+    };
+    let heap = ran("heap", &script);
+    assert_eq!(heap.ending, Ending::Exited(true));
+    assert_eq!(heap.out.matches("@reply: apple fig pear\n").count(), 50);
+    assert!(heap.out.ends_with("4 lines\n"), "{}", heap.out);
+    let full = ran(
+        "heap",
+        &Script {
+            input: vec![(1, words)],
+            ..running(60)
+        },
+    );
+    assert_eq!(full.ending, Ending::Trapped("unreachable"));
+    // It says where, and for `panic = place` no more.
+    assert!(
+        full.err.starts_with("panicked at ") && !full.err.contains(": "),
+        "{}",
+        full.err
+    );
+}
+
+#[test]
 fn waits_last_their_time() {
     let waits = ran("clocks-poll", &running(60));
     assert_eq!(waits.out.matches(": yes\n").count(), 6, "{}", waits.out);
@@ -425,4 +463,93 @@ fn arguments_that_have_no_room_end_the_app() {
     };
     let hello = ran("hello", &crowd);
     assert_eq!(hello.ending, Ending::Trapped("unreachable"));
+}
+
+#[test]
+fn a_program_with_std_runs_and_may_use_the_sdk_without_its_feature() {
+    let script = Script {
+        arguments: &["platform", "ping"],
+        ..hearing(
+            &[
+                (SECOND, "x"),
+                (SECOND, "REPLY:iot-edge"),
+                (2 * SECOND, "REPLY:error: no"),
+            ],
+            seconds(60),
+        )
+    };
+    let hello = run(&component("std-hello"), Memory::Pages(4), 0, &script);
+    assert_eq!(
+        (hello.ending, hello.out.as_str()),
+        (
+            Ending::Exited(true),
+            "Hello from the standard library!\narguments: [\"platform\", \"ping\"]\n"
+        )
+    );
+    let requests = run(&component("requests"), Memory::Pages(4), 0, &script);
+    assert_eq!(
+        requests.out,
+        "@supervisor: platform\nplatform -> iot-edge\n@supervisor: ping\nping -> no\ndone\n"
+    );
+}
+
+#[test]
+fn with_the_feature_std_errors_are_those_of_std_and_lines_are_long() {
+    let project = Path::new(env!("CARGO_TARGET_TMPDIR")).join("with-std");
+    let sdk = apps().join("sdk").canonicalize().expect("the SDK");
+    std::fs::create_dir_all(project.join("src")).expect("a folder");
+    let manifest = format!(
+        "[package]\nname = \"with-std\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[dependencies]\n\
+         vyoma = {{ path = {sdk:?}, features = [\"std\"] }}\n\n[profile.release]\nopt-level = \"z\"\n\n[workspace]\n"
+    );
+    std::fs::write(project.join("Cargo.toml"), manifest).expect("a manifest");
+    let source = r#"
+fn main() -> std::io::Result<()> {
+    let mut inbox = vyoma::Inbox::open();
+    while let Some(incoming) = inbox.receive()? {
+        if let vyoma::Incoming::Line(text) = incoming {
+            vyoma::reply(format_args!("{} bytes", text.len()));
+        }
+    }
+    Ok(())
+}
+"#;
+    std::fs::write(project.join("src/main.rs"), source).expect("a program");
+    let target = project.join("target");
+    let status = Command::new("cargo")
+        .args([
+            "build",
+            "--quiet",
+            "--offline",
+            "--release",
+            "--target",
+            "wasm32-wasip2",
+            "--target-dir",
+        ])
+        .arg(&target)
+        .current_dir(&project)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env(
+            "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+            "-Clink-args=--export=__heap_base",
+        )
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "cargo can't build a program with the feature std"
+    );
+    let built =
+        std::fs::read(target.join("wasm32-wasip2/release/with-std.wasm")).expect("a component");
+    let long = "x".repeat(5000);
+    let mut script = hearing(&[(1, "one"), (2, &long)], SECOND);
+    script.input_ends = Some(3);
+    let with_std = run(&built, Memory::Pages(32), 0, &script);
+    assert_eq!(
+        (with_std.ending, with_std.out.as_str()),
+        (
+            Ending::Exited(true),
+            "@reply: 3 bytes\n@reply: 5000 bytes\n"
+        )
+    );
 }

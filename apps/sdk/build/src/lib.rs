@@ -1,13 +1,7 @@
 //! For build scripts of apps that fit a microcontroller: how such a component is linked. It depends on the app alone, not on
 //! whoever builds it or where, so the bytes stay the same everywhere.
 //!
-//! The `build.rs` of an app:
-//!
-//! ```
-//! fn main() {
-//!     vyoma_build::small_app(1024);
-//! }
-//! ```
+//! The main function of an app's `build.rs` is one call: `vyoma_build::small_app(1024);`
 
 /// Links the app with a shadow stack of `stack_bytes` (a multiple of 16), and without the padding that linkers leave in code.
 ///

@@ -242,12 +242,11 @@ impl Call {
             self.arguments.len() - self.names.len() + named
         } else {
             let known = captured.iter().position(|(name, _)| name == which);
-            let index = match known {
-                Some(index) => index,
-                None => {
-                    captured.push((which.to_owned(), self.ident(which)?));
-                    captured.len() - 1
-                }
+            let index = if let Some(index) = known {
+                index
+            } else {
+                captured.push((which.to_owned(), self.ident(which)?));
+                captured.len() - 1
             };
             return Ok(format!("__vyoma_values.{}", self.arguments.len() + index));
         };
@@ -334,7 +333,7 @@ fn split(input: TokenStream) -> Vec<TokenStream> {
     for token in input {
         match (&token, parts.last_mut()) {
             (TokenTree::Punct(comma), _) if comma.as_char() == ',' => {
-                parts.push(TokenStream::new())
+                parts.push(TokenStream::new());
             }
             (_, Some(part)) => part.extend([token]),
             _ => {}

@@ -177,7 +177,7 @@ mod tests {
             [text(r#"{} \u{e9} \"\\"#), argument("", "")]
         );
         assert_eq!(
-            pieces(r##"r#"\u{{ "{a}""#"##).unwrap(),
+            pieces("r#\"\\u{{ \"{a}\"\"#").unwrap(),
             [text(r#"\u{ ""#), argument("a", ""), text("\"")]
         );
     }

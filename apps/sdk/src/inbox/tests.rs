@@ -45,8 +45,11 @@ fn inbox(pieces: &[Option<&str>]) -> Inbox<Script, [u8; 32]> {
     Inbox::over(Script::of(pieces), [0; 32])
 }
 
-fn line(text: &str) -> Result<Option<Incoming<'_>>, Error> {
-    Ok(Some(Incoming::Line(text)))
+/// That line, received.
+macro_rules! line {
+    ($text:expr) => {
+        Ok(Some(Incoming::Line($text)))
+    };
 }
 
 const LIMIT: Duration = Duration::from_millis(1);
@@ -54,10 +57,10 @@ const LIMIT: Duration = Duration::from_millis(1);
 #[test]
 fn lines_come_in_order_and_a_last_one_needs_no_line_end() {
     let mut inbox = inbox(&[Some("one\n\nVYOMA_SYS"), Some("TEM:copy\nla"), Some("st")]);
-    assert_eq!(inbox.receive(), line("one"));
-    assert_eq!(inbox.receive(), line(""));
+    assert_eq!(inbox.receive(), line!("one"));
+    assert_eq!(inbox.receive(), line!(""));
     assert_eq!(inbox.receive(), Ok(Some(Incoming::System("copy"))));
-    assert_eq!(inbox.receive(), line("last"));
+    assert_eq!(inbox.receive(), line!("last"));
     assert_eq!(inbox.receive(), Ok(None));
     assert_eq!(inbox.receive(), Ok(None));
 }
@@ -79,9 +82,9 @@ fn waiting_ends_when_the_time_is_over_and_half_a_line_is_kept() {
 fn a_request_keeps_the_lines_that_come_before_its_answer() {
     let mut inbox = inbox(&[Some("early\nearlier?\nREPLY:iot-edge\nlate\n")]);
     assert_eq!(inbox.request("platform"), Ok("iot-edge"));
-    assert_eq!(inbox.receive(), line("early"));
-    assert_eq!(inbox.receive(), line("earlier?"));
-    assert_eq!(inbox.receive(), line("late"));
+    assert_eq!(inbox.receive(), line!("early"));
+    assert_eq!(inbox.receive(), line!("earlier?"));
+    assert_eq!(inbox.receive(), line!("late"));
     assert_eq!(inbox.receive(), Ok(None));
 }
 
@@ -107,12 +110,13 @@ fn an_answer_that_comes_too_late_answers_no_other_request() {
 fn an_answer_that_comes_too_late_is_no_line() {
     let mut inbox = inbox(&[None, Some("REPLY:late\nline\n")]);
     assert_eq!(inbox.request("uptime"), Err(RequestError::TimedOut));
-    assert_eq!(inbox.receive(), line("line"));
+    assert_eq!(inbox.receive(), line!("line"));
 }
 
 #[test]
 fn a_flood_before_the_answer_drops_the_oldest_lines() {
-    let flood: String = (10..40).map(|number| format!("{number}\n")).collect();
+    let flood: Vec<String> = (10..40).map(|number| format!("{number}\n")).collect();
+    let flood = flood.concat();
     let mut inbox = inbox(&[Some(&flood), Some("REPLY:ok\n")]);
     assert_eq!(inbox.request("ping"), Ok("ok"));
     // 32 bytes hold the answer and the end of the flood.
@@ -129,9 +133,9 @@ fn a_flood_before_the_answer_drops_the_oldest_lines() {
 fn a_line_that_is_too_long_is_cut_and_the_next_is_whole() {
     let long = "x".repeat(100);
     let mut inbox = inbox(&[Some("first\n"), Some(&long), Some("xx\nnext\n")]);
-    assert_eq!(inbox.receive(), line("first"));
-    assert_eq!(inbox.receive(), line(&long[..32]));
-    assert_eq!(inbox.receive(), line("next"));
+    assert_eq!(inbox.receive(), line!("first"));
+    assert_eq!(inbox.receive(), line!(&long[..32]));
+    assert_eq!(inbox.receive(), line!("next"));
     assert_eq!(inbox.receive(), Ok(None));
 }
 
@@ -139,8 +143,8 @@ fn a_line_that_is_too_long_is_cut_and_the_next_is_whole() {
 fn a_line_that_fills_its_room_exactly_is_whole_without_its_line_end() {
     let full = "y".repeat(32);
     let mut inbox = inbox(&[Some(&full), Some("\nnext")]);
-    assert_eq!(inbox.receive(), line(&full));
-    assert_eq!(inbox.receive(), line("next"));
+    assert_eq!(inbox.receive(), line!(&full));
+    assert_eq!(inbox.receive(), line!("next"));
 }
 
 #[test]
@@ -151,9 +155,9 @@ fn a_room_that_grows_takes_the_longest_line_and_no_more() {
     ];
     let script: Vec<Option<&str>> = script.iter().map(Option::as_deref).collect();
     let mut inbox = Inbox::over(Script::of(&script), Vec::new());
-    assert_eq!(inbox.receive(), line(&"x".repeat(MAX_LINE)));
-    assert_eq!(inbox.receive(), line(&"y".repeat(MAX_LINE)));
-    assert_eq!(inbox.receive(), line("last"));
+    assert_eq!(inbox.receive(), line!(&"x".repeat(MAX_LINE)));
+    assert_eq!(inbox.receive(), line!(&"y".repeat(MAX_LINE)));
+    assert_eq!(inbox.receive(), line!("last"));
     assert_eq!(inbox.receive(), Ok(None));
 }
 
@@ -170,9 +174,9 @@ fn a_socket_is_a_source_too() {
     let mut inbox = Inbox::over(app, Vec::new());
     assert_eq!(inbox.receive_within(LIMIT), Ok(Received::Nothing));
     supervisor.write_all(b"a\xffb\nhalf").unwrap();
-    assert_eq!(inbox.receive(), line("a?b"));
+    assert_eq!(inbox.receive(), line!("a?b"));
     assert_eq!(inbox.receive_within(LIMIT), Ok(Received::Nothing));
     drop(supervisor);
-    assert_eq!(inbox.receive(), line("half"));
+    assert_eq!(inbox.receive(), line!("half"));
     assert_eq!(inbox.receive_within(LIMIT), Ok(Received::Closed));
 }

@@ -4,13 +4,11 @@
 pub(super) fn of(bytes: &mut [u8]) -> &str {
     let mut rest = &mut *bytes;
     while let [first, after @ ..] = rest {
-        let length = follow(*first, after);
-        match length {
-            Some(length) => rest = after.get_mut(length..).unwrap_or_default(),
-            None => {
-                *first = b'?';
-                rest = after;
-            }
+        if let Some(length) = follow(*first, after) {
+            rest = after.get_mut(length..).unwrap_or_default();
+        } else {
+            *first = b'?';
+            rest = after;
         }
     }
     // SAFETY: each byte of it has been found to be ASCII, part of a character, or been made ASCII.

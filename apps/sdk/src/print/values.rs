@@ -58,24 +58,24 @@ trait Integer: Copy {
 macro_rules! integers {
     ($($unsigned:ty, $signed:ty;)*) => {$(
         impl Integer for $unsigned {
-            #[inline(always)]
+            #[inline]
             #[allow(clippy::cast_lossless, reason = "the same for each type")]
             fn parts(self) -> (u64, bool) {
                 (self as u64, false)
             }
-            #[inline(always)]
+            #[inline]
             #[allow(clippy::cast_lossless, reason = "the same for each type")]
             fn bits(self) -> u64 {
                 self as u64
             }
         }
         impl Integer for $signed {
-            #[inline(always)]
+            #[inline]
             #[allow(clippy::cast_lossless, reason = "the same for each type")]
             fn parts(self) -> (u64, bool) {
                 (self.unsigned_abs() as u64, self < 0)
             }
-            #[inline(always)]
+            #[inline]
             #[allow(clippy::cast_lossless, reason = "the same for each type")]
             fn bits(self) -> u64 {
                 self.cast_unsigned() as u64
@@ -109,7 +109,7 @@ pub trait ByShow {
 }
 
 impl<T: Show> ByShow for &Value<T> {
-    #[inline(always)]
+    #[inline]
     fn show(&self, line: &mut Line) {
         self.0.show(line);
     }
@@ -137,7 +137,7 @@ pub trait NumberByShow {
 
 #[allow(private_bounds, reason = "the macros use it for integers only")]
 impl<T: Integer> NumberByShow for &Value<&T> {
-    #[inline(always)]
+    #[inline]
     fn number(&self, line: &mut Line, number: Number, _text: fmt::Arguments<'_>) {
         let (magnitude, negative) = if number.hex {
             (self.0.bits(), false)

@@ -93,9 +93,9 @@ pub(crate) fn sleep(nanoseconds: u64) {
     std::thread::sleep(Duration::from_nanos(nanoseconds));
 }
 
-/// Sleeps until a moment of [`now`].
-pub(crate) fn sleep_until(moment: u64) {
-    sleep(moment.saturating_sub(now()));
+/// Sleeps until a moment.
+pub(crate) fn sleep_until(moment: crate::Instant) {
+    std::thread::sleep(moment - crate::Instant::now());
 }
 
 /// Seconds since 1970 and nanoseconds of the second; 1970 for a clock that is before.

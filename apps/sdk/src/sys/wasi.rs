@@ -45,18 +45,16 @@ impl Kept {
 pub(crate) fn write(stream: Stream, bytes: &[u8]) {
     static OUT: Kept = Kept::new();
     static ERR: Kept = Kept::new();
-    // SAFETY: get-stdout and get-stderr take nothing and return an owned handle.
     let handle = match stream {
-        Stream::Out => OUT.or(|| unsafe { imports::get_stdout() }),
-        Stream::Err => ERR.or(|| unsafe { imports::get_stderr() }),
+        Stream::Out => OUT.or(|| imports::get_stdout()),
+        Stream::Err => ERR.or(|| imports::get_stderr()),
     };
     for chunk in bytes.chunks(WRITE) {
         let mut result = imports::StreamResult::default();
-        // SAFETY: the handle is an output-stream that is never dropped, pointer and length are a slice's, and the result
-        // (result<_, stream-error>, 12 bytes, aligned to 4) has room.
+        // SAFETY: pointer and length are a slice's, and the result has room.
         unsafe { imports::write_and_flush(handle, chunk.as_ptr(), chunk.len(), &raw mut result) };
         if result.is_err() {
-            // Closed for good: the next write would say the same.
+            // It is closed for good. (An error's handle, if it has one, is not dropped: there is only one, the first.)
             break;
         }
     }
@@ -64,26 +62,19 @@ pub(crate) fn write(stream: Stream, bytes: &[u8]) {
 
 /// Nanoseconds of the monotonic clock.
 pub(crate) fn now() -> u64 {
-    // SAFETY: takes nothing, returns a number.
-    unsafe { imports::monotonic_now() }
+    imports::monotonic_now()
 }
 
 /// Sleeps.
 pub(crate) fn sleep(nanoseconds: u64) {
-    // SAFETY: the pollable is owned by this function, which drops it once, after its last use.
-    unsafe {
-        let pollable = imports::subscribe_duration(nanoseconds);
-        imports::block(pollable);
-        imports::drop_pollable(pollable);
-    }
+    Timer(imports::subscribe_duration(nanoseconds)).block();
 }
 
 static STDIN: Kept = Kept::new();
 static READABLE: Kept = Kept::new();
 
 fn stdin() -> u32 {
-    // SAFETY: takes nothing, returns an owned handle.
-    STDIN.or(|| unsafe { imports::get_stdin() })
+    STDIN.or(|| imports::get_stdin())
 }
 
 /// A pollable.
@@ -94,8 +85,7 @@ pub(crate) const NO_HANDLE: Handle = 0;
 
 /// Standard input that can be read.
 pub(crate) fn input() -> Handle {
-    // SAFETY: the stream is never dropped, and its pollable is kept too.
-    READABLE.or(|| unsafe { imports::subscribe_input(stdin()) })
+    READABLE.or(|| imports::subscribe_input(stdin()))
 }
 
 /// A moment.
@@ -104,19 +94,21 @@ pub(crate) struct Timer(Handle);
 
 impl Timer {
     pub(crate) fn at(moment: Instant) -> Self {
-        // SAFETY: takes a number, returns an owned handle.
-        Self(unsafe { imports::subscribe_instant(moment.nanoseconds()) })
+        Self(imports::subscribe_instant(moment.nanoseconds()))
     }
 
     pub(crate) fn handle(&self) -> Handle {
         self.0
     }
+
+    fn block(&self) {
+        imports::block(self.0);
+    }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        // SAFETY: it is owned by this value and used by nobody after it.
-        unsafe { imports::drop_pollable(self.0) };
+        imports::drop_pollable(self.0);
     }
 }
 
@@ -125,7 +117,7 @@ pub(crate) fn wait(pollables: &[Handle]) -> u32 {
     let mut ready = [0; 32];
     let count = landing::list(&mut ready, || {
         let mut list = imports::List::default();
-        // SAFETY: pointer and length are a slice's, of handles that live; the result has room.
+        // SAFETY: pointer and length are a slice's, and the result has room.
         unsafe { imports::poll(pollables.as_ptr(), pollables.len(), &raw mut list) };
         Some(list)
     });
@@ -147,7 +139,7 @@ pub(crate) fn read(buffer: &mut [u8], deadline: Option<Instant>) -> Read {
     let most = buffer.len() as u64;
     let mut result = imports::ListResult::default();
     let count = landing::list(buffer, || {
-        // SAFETY: the handle is an input-stream that is never dropped, and the result has room.
+        // SAFETY: the result has room, and the list lands in the buffer.
         unsafe { imports::blocking_read(stdin, most, &raw mut result) };
         result.list()
     });
@@ -165,20 +157,14 @@ pub(crate) fn trap() -> ! {
 
 /// Ends the app.
 pub(crate) fn exit(failed: bool) -> ! {
-    // SAFETY: `exit` takes a `result`, 0 or 1.
-    unsafe { imports::exit(failed.into()) };
+    imports::exit(failed.into());
     // It never returns.
     trap()
 }
 
 /// Sleeps until a moment of the monotonic clock.
-pub(crate) fn sleep_until(moment: u64) {
-    // SAFETY: the pollable is owned by this function, which drops it once, after its last use.
-    unsafe {
-        let pollable = imports::subscribe_instant(moment);
-        imports::block(pollable);
-        imports::drop_pollable(pollable);
-    }
+pub(crate) fn sleep_until(moment: Instant) {
+    Timer::at(moment).block();
 }
 
 /// Seconds since 1970 and nanoseconds of the second, by the wall clock.

@@ -1,15 +1,16 @@
 //! Greets, and answers whoever writes to it.
+#![cfg_attr(target_os = "wasi", no_std, no_main)]
 
-use std::io;
+use vyoma::{Error, Inbox, Incoming, log, reply};
 
-use vyoma::{Inbox, Incoming};
+vyoma::main!(main);
 
-fn main() -> io::Result<()> {
-    vyoma::log("hello from {{name}}");
+fn main() -> Result<(), Error> {
+    log!("hello from {{name}}");
     let mut inbox = Inbox::open();
     while let Some(incoming) = inbox.receive()? {
         if let Incoming::Line(text) = incoming {
-            vyoma::reply(format_args!("you said: {text}"));
+            reply!("you said: {text}");
         }
     }
     Ok(())

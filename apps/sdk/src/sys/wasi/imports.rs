@@ -1,4 +1,5 @@
-//! The functions of WASI 0.2 that this crate calls, as the canonical ABI lowers them.
+//! The functions of WASI 0.2 that this crate calls, as the canonical ABI lowers them. Those that take no addresses are safe: a
+//! handle that is none, or of something else, ends the app and harms nothing.
 
 /// `result<_, stream-error>`: the tag, then the error's tag and handle.
 #[repr(C)]
@@ -52,25 +53,25 @@ pub(super) struct Datetime {
 #[link(wasm_import_module = "wasi:cli/stdout@0.2.0")]
 unsafe extern "C" {
     #[link_name = "get-stdout"]
-    pub(super) fn get_stdout() -> u32;
+    pub(super) safe fn get_stdout() -> u32;
 }
 
 #[link(wasm_import_module = "wasi:cli/stderr@0.2.0")]
 unsafe extern "C" {
     #[link_name = "get-stderr"]
-    pub(super) fn get_stderr() -> u32;
+    pub(super) safe fn get_stderr() -> u32;
 }
 
 #[link(wasm_import_module = "wasi:cli/stdin@0.2.0")]
 unsafe extern "C" {
     #[link_name = "get-stdin"]
-    pub(super) fn get_stdin() -> u32;
+    pub(super) safe fn get_stdin() -> u32;
 }
 
 #[link(wasm_import_module = "wasi:cli/exit@0.2.0")]
 unsafe extern "C" {
     #[link_name = "exit"]
-    pub(super) fn exit(failed: u32);
+    pub(super) safe fn exit(failed: u32);
 }
 
 #[link(wasm_import_module = "wasi:cli/environment@0.2.0")]
@@ -93,7 +94,7 @@ unsafe extern "C" {
     #[link_name = "[method]input-stream.blocking-read"]
     pub(super) fn blocking_read(stream: u32, most: u64, result: *mut ListResult);
     #[link_name = "[method]input-stream.subscribe"]
-    pub(super) fn subscribe_input(stream: u32) -> u32;
+    pub(super) safe fn subscribe_input(stream: u32) -> u32;
 }
 
 #[link(wasm_import_module = "wasi:io/poll@0.2.0")]
@@ -101,19 +102,19 @@ unsafe extern "C" {
     #[link_name = "poll"]
     pub(super) fn poll(pollables: *const u32, length: usize, result: *mut List);
     #[link_name = "[method]pollable.block"]
-    pub(super) fn block(pollable: u32);
+    pub(super) safe fn block(pollable: u32);
     #[link_name = "[resource-drop]pollable"]
-    pub(super) fn drop_pollable(pollable: u32);
+    pub(super) safe fn drop_pollable(pollable: u32);
 }
 
 #[link(wasm_import_module = "wasi:clocks/monotonic-clock@0.2.0")]
 unsafe extern "C" {
     #[link_name = "now"]
-    pub(super) fn monotonic_now() -> u64;
+    pub(super) safe fn monotonic_now() -> u64;
     #[link_name = "subscribe-instant"]
-    pub(super) fn subscribe_instant(when: u64) -> u32;
+    pub(super) safe fn subscribe_instant(when: u64) -> u32;
     #[link_name = "subscribe-duration"]
-    pub(super) fn subscribe_duration(nanoseconds: u64) -> u32;
+    pub(super) safe fn subscribe_duration(nanoseconds: u64) -> u32;
 }
 
 #[link(wasm_import_module = "wasi:clocks/wall-clock@0.2.0")]
