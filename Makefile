@@ -1,11 +1,11 @@
 # Thin on purpose: names for what `cargo xtask` does (see `cargo xtask help`). Every target does its own set-up.
 XTASK := ./xtask/bootstrap.sh
-# make run PLATFORM=server-headless ARCH=x86_64
-ARGS = $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(ARCH),--arch $(ARCH))
+# make run PLATFORM=server-headless ARCH=x86_64, make run PLATFORM=mcu-minimal BOARD=b-l475e-iot01a
+ARGS = $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(ARCH),--arch $(ARCH)) $(if $(BOARD),--board $(BOARD))
 
 .PHONY: help demo setup build run run-gui test bench new clean
 help:
-	@echo "make demo | setup | build | run | run-gui (with PLATFORM=..., for server-headless also ARCH=...) | test | bench | new NAME=... | clean"
+	@echo "make demo | setup | build | run | run-gui (with PLATFORM=..., for server-headless also ARCH=..., for mcu-minimal BOARD=...) | test | bench | new NAME=... | clean"
 
 # The claim of the project as a table: the same apps on every platform and every engine.
 demo:

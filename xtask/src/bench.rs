@@ -533,6 +533,7 @@ impl Default for MachineOptions {
             qemu: Vec::new(),
             memory: None,
             forward: Vec::new(),
+            control: None,
         }
     }
 }

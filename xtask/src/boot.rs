@@ -3,7 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,15 @@ use anyhow::Context as _;
 use clap::Args;
 use regex_lite::Regex;
 use serde::Serialize;
+use serde_json::{Value, json};
 use vyoma_capabilities::manifest::is_app_name;
 
 use crate::Which;
 use crate::context::{Context, say, shown, write_atomically};
 use crate::data::{self, Disk};
 use crate::image::{self, Image, WhichApps};
-use crate::platforms::Target;
+use crate::mcu;
+use crate::platforms::{MICROCONTROLLER, Target};
 use crate::qemu::{Console, Event, Forward, Machine, Qmp};
 use crate::setup::{self, Need};
 
@@ -68,6 +70,9 @@ pub(crate) struct MachineOptions {
     /// Make a TCP port of the device reachable at 127.0.0.1.
     #[arg(long, value_name = "HOSTPORT:GUESTPORT")]
     pub(crate) forward: Vec<Forward>,
+    /// Where the link to a board's control line is made (mcu-minimal only).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) control: Option<PathBuf>,
 }
 
 /// One console line and when its last byte arrived, in seconds since QEMU was started.
@@ -133,9 +138,6 @@ enum Seen {
 
 /// `cargo xtask boot`
 pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
-    let target = options.which.target(context)?;
-    setup::ensure(context, Need::Boot)?;
-    let image = image::build(context, &target, &options.apps)?;
     let plan = Plan {
         until: &options.until,
         timeout: Duration::from_secs(options.timeout),
@@ -143,27 +145,38 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
         screenshot: options.screenshot.as_deref(),
         echo: !options.quiet,
     };
-    let write = |report: &Report| -> anyhow::Result<()> {
-        let Some(path) = &options.json else {
-            return Ok(());
-        };
-        let mut value = serde_json::to_value(report)?;
-        value["platform"] = target.platform.into();
-        value["arch"] = target.arch.name().into();
-        value["image"] = image.report()?;
-        write_atomically(
-            &std::path::absolute(path)?,
-            serde_json::to_string_pretty(&value)?.as_bytes(),
-        )
-    };
+    if let Some(board) = options.which.board(context)? {
+        setup::ensure(context, Need::Firmware)?;
+        let image = mcu::image::build(context, board, &options.apps)?;
+        let about =
+            json!({"platform": MICROCONTROLLER, "board": board.name(), "image": image.report()?});
+        let write = |report: &Report| write_report(options.json.as_deref(), report, &about);
+        let report = mcu::run::boot(&image, &options.machine, &plan, &write)?;
+        write(&report)?;
+        return Ok(summarise(board.name(), &report, &options.until));
+    }
+    let target = options.which.target(context)?;
+    setup::ensure(context, Need::Boot)?;
+    let image = image::build(context, &target, &options.apps)?;
+    let arch = target.arch.name();
+    let about = json!({"platform": target.platform, "arch": arch, "image": image.report()?});
+    let write = |report: &Report| write_report(options.json.as_deref(), report, &about);
     let report = boot(&target, &image, &options.machine, &plan, &write)?;
     write(&report)?;
-    summarise(&target, &report, &options.until);
-    Ok(if report.ok {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(summarise(&target.id(), &report, &options.until))
+}
+
+/// Writes what was seen, and what was booted, to the file that was asked for.
+fn write_report(file: Option<&Path>, report: &Report, about: &Value) -> anyhow::Result<()> {
+    let Some(file) = file else {
+        return Ok(());
+    };
+    let mut value = serde_json::to_value(report)?;
+    for (key, what) in about.as_object().into_iter().flatten() {
+        value[key] = what.clone();
+    }
+    let text = serde_json::to_string_pretty(&value)?;
+    write_atomically(&std::path::absolute(file)?, text.as_bytes())
 }
 
 /// What to wait for.
@@ -203,7 +216,16 @@ pub(crate) fn boot(
         console: Console::Pipe,
         qmp: Some(&qmp_path),
     };
-    let mut command = machine.command()?;
+    supervise(machine.command()?, &qmp_path, plan, on_match)
+}
+
+/// Runs a machine whose console is its standard output and which listens for QMP at `qmp_path`, and watches.
+pub(crate) fn supervise(
+    mut command: Command,
+    qmp_path: &Path,
+    plan: &Plan,
+    on_match: &dyn Fn(&Report) -> anyhow::Result<()>,
+) -> anyhow::Result<Report> {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -214,7 +236,7 @@ pub(crate) fn boot(
         .with_context(|| format!("cannot run {}", shown(&command)))?;
     let (sender, seen) = channel();
     read_console(&mut child, started, sender.clone())?;
-    let qmp = Qmp::connect(&qmp_path, move |event| {
+    let qmp = Qmp::connect(qmp_path, move |event| {
         let _ = sender.send(Seen::Event(event));
     });
     let mut qmp = match qmp {
@@ -431,13 +453,13 @@ fn is_app_line(text: &str) -> bool {
     line.is_some_and(|(name, said)| is_app_name(name) && !said.starts_with("warning: "))
 }
 
-fn summarise(target: &Target, report: &Report, until: &[Regex]) {
+fn summarise(what: &str, report: &Report, until: &[Regex]) -> ExitCode {
     let seconds = |moment: Option<Moment>| {
         moment.map_or("-".to_owned(), |moment| format!("{:.2} s", moment.wall))
     };
     say(format_args!(
         "{}: {}; kernel {}, init {}, first app line {}; {} resets; QEMU {}",
-        target.id(),
+        what,
         if report.ok { "ok" } else { "failed" },
         seconds(report.kernel),
         seconds(report.init),
@@ -457,6 +479,11 @@ fn summarise(target: &Target, report: &Report, until: &[Regex]) {
                 report.lines.len()
             ));
         }
+    }
+    if report.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

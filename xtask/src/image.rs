@@ -1,4 +1,4 @@
-//! A platform's image: a kernel and an initramfs with vyomad, the profile, the apps and their machine code, the folders
+//! A platform's image. For those with Linux: a kernel and an initramfs with vyomad, the profile, the apps and their machine code, the folders
 //! that vyomad mounts on, and nothing else. Called by `image`, `run`, `boot`, tests and figures.
 
 use std::fmt::Write as _;
@@ -15,6 +15,7 @@ use crate::archive::{self, Node, Tree};
 use crate::artefacts;
 use crate::context::{Context, sha256, write_atomically};
 use crate::kernel::{self, Kernel};
+use crate::mcu;
 use crate::platforms::Target;
 use crate::setup::{self, Need};
 
@@ -133,6 +134,9 @@ impl Image {
 
 /// `cargo xtask image`
 pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
+    if let Some(board) = options.which.board(context)? {
+        return mcu::image::command(context, board, &options.apps, options.json.as_deref());
+    }
     let target = options.which.target(context)?;
     setup::ensure(context, Need::Boot)?;
     let image = build(context, &target, &options.apps)?;

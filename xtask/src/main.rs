@@ -23,6 +23,7 @@ mod hosted;
 mod image;
 mod kernel;
 mod matrix;
+mod mcu;
 mod new;
 mod platforms;
 mod qemu;
@@ -37,6 +38,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
+use crate::mcu::Board;
 use crate::platforms::{Arch, Target};
 
 /// Set-up, builds, images, boots, tests and figures of the Vyoma repository.
@@ -55,12 +57,14 @@ enum Command {
         #[arg(long)]
         no_kernels: bool,
     },
-    /// Builds a platform's image: kernel, vyomad, apps, initramfs.
+    /// Builds a platform's image: kernel, vyomad, apps, initramfs; for mcu-minimal firmware and apps.
     Image(image::Options),
     /// Boots a platform's image in QEMU with its console in this terminal.
     Run(run::Options),
     /// The same in a window.
     RunGui(run::Options),
+    /// Writes the firmware, and apps, to a real board of mcu-minimal.
+    Flash(mcu::flash::Options),
     /// Boots an image for a test or a measurement, and reports in JSON.
     Boot(boot::Options),
     /// Runs the daemon as an ordinary process on this machine.
@@ -93,12 +97,20 @@ struct Which {
     /// Another architecture than the platform's own (server-headless only).
     #[arg(long, value_name = "ARCH")]
     arch: Option<Arch>,
+    /// The board (mcu-minimal only).
+    #[arg(long, value_name = "BOARD")]
+    board: Option<Board>,
 }
 
 impl Which {
     /// The target, or the reason and exit status 2 when there is none.
     fn target(&self, context: &Context) -> anyhow::Result<Target> {
         platforms::select(context, self.platform.as_deref(), self.arch)
+    }
+
+    /// The board, when the platform is the microcontroller's; `None`: another platform, or none, was asked for.
+    fn board(&self, context: &Context) -> anyhow::Result<Option<Board>> {
+        platforms::board(context, self.platform.as_deref(), self.arch, self.board)
     }
 }
 
@@ -133,6 +145,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Image(options) => image::command(&context, &options),
         Command::Run(options) => run::command(&context, &options, run::Console::Terminal),
         Command::RunGui(options) => run::command(&context, &options, run::Console::Window),
+        Command::Flash(options) => mcu::flash::command(&context, &options),
         Command::Boot(options) => boot::command(&context, &options),
         Command::Hosted(options) => hosted::command(&context, &options),
         Command::Matrix(options) => matrix::command(&context, &options),

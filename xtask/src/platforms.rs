@@ -8,9 +8,13 @@ use clap::ValueEnum;
 use vyoma_capabilities::profile::{self, Engine, OptimizationLevel, PLATFORMS, Profile};
 
 use crate::context::Context;
+use crate::mcu::Board;
 
 /// The guide: servers are "ARM64 / x86-64"; the other platforms are one architecture each.
 const TWO_ARCHITECTURES: &str = "server-headless";
+
+/// The platform without Linux.
+pub(crate) const MICROCONTROLLER: &str = "mcu-minimal";
 
 /// Architectures that this version makes images for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
@@ -150,7 +154,7 @@ pub(crate) fn select(
     let (text, profile) = read(context, platform)?;
     let (Engine::Wasmtime | Engine::Wamr, Some(own)) = (profile.engine, own_arch(&profile)) else {
         return Err(NoSuchTarget(format!(
-            "{platform} has no Linux, and its firmware is not in this version; the platforms are:\n{}",
+            "{platform} has no Linux; expected another platform for this command:\n{}",
             list(context)?
         ))
         .into());
@@ -178,6 +182,40 @@ pub(crate) fn select(
     })
 }
 
+/// The board that was asked for; `None`: a platform with Linux, or what [`select`] has words for.
+pub(crate) fn board(
+    context: &Context,
+    platform: Option<&str>,
+    arch: Option<Arch>,
+    board: Option<Board>,
+) -> anyhow::Result<Option<Board>> {
+    if platform != Some(MICROCONTROLLER) {
+        return match board {
+            Some(board) => Err(NoSuchTarget(format!(
+                "--board {}: only {MICROCONTROLLER} has boards; the platforms are:\n{}",
+                board.name(),
+                list(context)?
+            ))
+            .into()),
+            None => Ok(None),
+        };
+    }
+    if let Some(arch) = arch {
+        return Err(NoSuchTarget(format!(
+            "--arch {}: {MICROCONTROLLER} has no other architecture; expected --board, one of {}",
+            arch.name(),
+            Board::ALL.map(Board::name).join(", ")
+        ))
+        .into());
+    }
+    Ok(Some(board.unwrap_or(Board::DEFAULT)))
+}
+
+/// The microcontroller's profile.
+pub(crate) fn microcontroller(context: &Context) -> anyhow::Result<Profile> {
+    Ok(read(context, MICROCONTROLLER)?.1)
+}
+
 /// The six, with what they are, one a line.
 fn list(context: &Context) -> anyhow::Result<String> {
     let mut text = String::new();
@@ -188,12 +226,12 @@ fn list(context: &Context) -> anyhow::Result<String> {
             Some(arch) => arch.name(),
             None => "arm-cortex-m4",
         };
-        let note = if own_arch(&profile).is_some() {
-            ""
+        let boards = if own_arch(&profile).is_some() {
+            String::new()
         } else {
-            "   (not yet bootable: its firmware is not in this version)"
+            format!("   boards: {}", Board::ALL.map(Board::name).join(", "))
         };
-        writeln!(text, "  {platform:<16} {arch}{note}")?;
+        writeln!(text, "  {platform:<16} {arch}{boards}")?;
     }
     Ok(text.trim_end().to_owned())
 }
@@ -218,15 +256,25 @@ mod tests {
     }
 
     #[test]
-    fn the_microcontroller_says_what_it_lacks() {
-        let error = asked(Some("mcu-minimal"), None).unwrap_err();
-        assert!(error.is::<NoSuchTarget>());
-        assert!(
-            error
-                .to_string()
-                .contains("firmware is not in this version"),
-            "{error}"
+    fn the_microcontroller_has_a_board_and_nothing_with_linux_has() {
+        let context = Context::find().unwrap();
+        let asked = |platform, arch, wanted| board(&context, Some(platform), arch, wanted);
+        let other = Some(Board::BL475eIot01a);
+        assert_eq!(
+            asked(MICROCONTROLLER, None, None).unwrap(),
+            Some(Board::Mps2An385)
         );
+        assert_eq!(asked(MICROCONTROLLER, None, other).unwrap(), other);
+        assert_eq!(asked("mobile", None, None).unwrap(), None);
+        for wrong in [
+            asked("mobile", None, other),
+            asked(MICROCONTROLLER, Some(Arch::Aarch64), None),
+        ] {
+            assert!(wrong.unwrap_err().is::<NoSuchTarget>());
+        }
+        let error = select(&context, Some(MICROCONTROLLER), None).unwrap_err();
+        assert!(error.is::<NoSuchTarget>());
+        assert!(error.to_string().contains("has no Linux"), "{error}");
     }
 
     #[test]

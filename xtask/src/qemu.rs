@@ -79,7 +79,7 @@ impl std::str::FromStr for Forward {
 }
 
 impl Machine<'_> {
-    /// The command that runs it. QEMU dies with its caller: an emulator that outlived a killed test would run for ever.
+    /// The command that runs it.
     pub(crate) fn command(&self) -> anyhow::Result<Command> {
         let (program, machine, serial): (_, &[&str], _) = match self.target.arch {
             // Nehalem is x86-64 v2, the oldest CPU that images run on.
@@ -94,20 +94,8 @@ impl Machine<'_> {
                 "ttyAMA0",
             ),
         };
-        if which(program).is_none() {
-            bail!("{program} is not installed; run `make setup`");
-        }
-        let mut qemu = Command::new("setpriv");
-        qemu.args([
-            "--pdeathsig",
-            "KILL",
-            program,
-            "-nodefaults",
-            "-no-user-config",
-            "-accel",
-            "tcg",
-        ])
-        .args(machine);
+        let mut qemu = emulator(program)?;
+        qemu.args(machine);
         qemu.args([
             "-smp",
             CPUS,
@@ -191,8 +179,20 @@ impl Machine<'_> {
     }
 }
 
+/// An emulator that has nothing but what is added, and dies with its caller: one that outlived a killed test would run for
+/// ever.
+pub(crate) fn emulator(program: &str) -> anyhow::Result<Command> {
+    if which(program).is_none() {
+        bail!("{program} is not installed; run `make setup`");
+    }
+    let mut qemu = Command::new("setpriv");
+    qemu.args(["--pdeathsig", "KILL", program]);
+    qemu.args(["-nodefaults", "-no-user-config", "-accel", "tcg"]);
+    Ok(qemu)
+}
+
 /// QEMU's option lists double a comma that is meant.
-fn comma(path: &Path) -> String {
+pub(crate) fn comma(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }
 

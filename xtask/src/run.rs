@@ -12,6 +12,7 @@ use crate::boot::MachineOptions;
 use crate::context::{Context, say};
 use crate::data::{self, Disk};
 use crate::image::{self, WhichApps};
+use crate::mcu;
 use crate::qemu::{self, Forward, Machine};
 use crate::setup::{self, Need};
 
@@ -44,6 +45,14 @@ pub(crate) fn command(
     options: &Options,
     console: Console,
 ) -> anyhow::Result<ExitCode> {
+    if let Some(board) = options.which.board(context)? {
+        ensure!(
+            console == Console::Terminal,
+            "{} has no screen; `make run` shows its console here",
+            board.name()
+        );
+        return mcu::run::command(context, board, &options.apps, &options.machine);
+    }
     let target = options.which.target(context)?;
     if console == Console::Window {
         let display = ["DISPLAY", "WAYLAND_DISPLAY"]

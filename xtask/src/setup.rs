@@ -15,6 +15,8 @@ use crate::platforms::Arch;
 pub(crate) enum Need {
     /// Compile vyomad, vyomactl and apps.
     Build,
+    /// Build the microcontroller's firmware, and run it.
+    Firmware,
     /// Also put them into images and boot those.
     Boot,
     /// Also show a window.
@@ -50,7 +52,8 @@ const BOOT: &[&str] = &[
 const COMPILER: &[&str] = &["g++"];
 /// For wasm3 as a microcontroller's firmware has it: only the compiler, no C library.
 const FIRMWARE: &[&str] = &["gcc-arm-none-eabi"];
-const QEMU: &[&str] = &["qemu-system-x86", "qemu-system-arm"];
+const FIRMWARE_QEMU: &str = "qemu-system-arm";
+const QEMU: &[&str] = &["qemu-system-x86", FIRMWARE_QEMU];
 
 /// Installs what is missing.
 pub(crate) fn ensure(context: &Context, need: Need) -> anyhow::Result<()> {
@@ -66,7 +69,10 @@ pub(crate) fn ensure(context: &Context, need: Need) -> anyhow::Result<()> {
 fn packages(need: Need) -> anyhow::Result<()> {
     let mut wanted: Vec<&str> = BUILD.to_vec();
     let mut qemu: Vec<&str> = Vec::new();
-    if need != Need::Build {
+    if need == Need::Firmware {
+        wanted.extend(FIRMWARE);
+        qemu.push(FIRMWARE_QEMU);
+    } else if need != Need::Build {
         wanted.extend(BOOT);
         wanted.extend(COMPILER);
         wanted.push(llvm());
