@@ -143,7 +143,7 @@ impl Machine {
             child,
             port,
             report,
-            operator: Operator::new(&socket, &console, SOON),
+            operator: Operator::new(format!("unix://{}", socket.display()), &console, SOON),
             _turn: turn,
         };
         device.wait(BUILD, "the kernel's first line", |device| {

@@ -125,7 +125,7 @@ impl Setup {
         let mut daemon = HostedDaemon {
             child,
             state: self.state(),
-            operator: Operator::new(&socket, &console, SOON),
+            operator: Operator::new(format!("unix://{}", socket.display()), &console, SOON),
         };
         wait_for("the control socket", || {
             if let Ok(Some(status)) = daemon.child.try_wait() {

@@ -1,12 +1,14 @@
-//! Helpers for whole-system tests, so that a test is a few lines: a hosted daemon with a state directory of its own, or
-//! a device in QEMU, `vyomactl` against either, and waiting for what is to happen.
+//! Helpers for whole-system tests, so that a test is a few lines: a hosted daemon with a state directory of its own,
+//! a device in QEMU, or a microcontroller's board there, `vyomactl` against any of them, and waiting for what is to happen.
 //!
 //! The binaries and apps come from the environment (`make test` sets it). A test without them fails and says so; it
 //! never skips.
 
+pub mod board;
 pub mod booted;
 pub mod hosted;
 pub mod operator;
+pub mod qtest;
 pub mod turn;
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! What an operator does to a device, hosted or booted: `vyomactl` against its control socket, and waiting for what is to
+//! What an operator does to a device, hosted, booted or on a serial line: `vyomactl` against it, and waiting for what is to
 //! happen.
 
 use std::fs;
@@ -20,17 +20,17 @@ pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// Someone with `vyomactl` and a view of the console.
 pub struct Operator {
-    socket: PathBuf,
+    target: String,
     console: PathBuf,
     patience: Duration,
 }
 
 impl Operator {
-    /// Talks to the device behind `socket`, whose console goes to the file `console`, and waits at most `patience` for
-    /// anything.
-    pub fn new(socket: &Path, console: &Path, patience: Duration) -> Self {
+    /// Talks to `target`, as `vyomactl --target` takes it, whose console goes to the file `console`, and waits at most
+    /// `patience` for anything.
+    pub fn new(target: String, console: &Path, patience: Duration) -> Self {
         Self {
-            socket: socket.into(),
+            target,
             console: console.into(),
             patience,
         }
@@ -46,7 +46,7 @@ impl Operator {
         let mut command = Command::new(from_make_test("VYOMACTL_BIN"));
         command
             .arg("--target")
-            .arg(format!("unix://{}", self.socket.display()))
+            .arg(&self.target)
             .stdin(Stdio::null());
         command
     }

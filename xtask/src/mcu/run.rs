@@ -78,7 +78,8 @@ fn kept_flash(folder: &Path, image: &Image) -> anyhow::Result<PathBuf> {
     Ok(flash)
 }
 
-/// Boots a board with a fresh flash and watches its console.
+/// Boots a board and watches its console. Its flash is a fresh one with the image's apps, or what lies in the file of
+/// `--data`; that is made when it is not there.
 pub(crate) fn boot(
     image: &Image,
     options: &MachineOptions,
@@ -87,8 +88,14 @@ pub(crate) fn boot(
 ) -> anyhow::Result<Report> {
     check(options)?;
     let scratch = tempfile::tempdir()?;
-    let (flash, qmp) = (scratch.path().join("flash.img"), scratch.path().join("qmp"));
-    machine::write_flash(&image.firmware, &image.region, &flash)?;
+    let qmp = scratch.path().join("qmp");
+    let flash = match &options.data {
+        Disk::File(file) => std::path::absolute(file)?,
+        _ => scratch.path().join("flash.img"),
+    };
+    if !flash.is_file() {
+        machine::write_flash(&image.firmware, &image.region, &flash)?;
+    }
     let control = match &options.control {
         Some(path) => std::path::absolute(path)?,
         None => scratch.path().join("control"),
@@ -108,10 +115,10 @@ fn check(options: &MachineOptions) -> anyhow::Result<()> {
     let linux = !options.append.is_empty()
         || options.memory.is_some()
         || !options.forward.is_empty()
-        || !matches!(options.data, Disk::Fresh);
+        || matches!(options.data, Disk::None | Disk::Blank);
     ensure!(
         !linux,
-        "--append, --data, --memory and --forward are for machines with Linux; a board has none of them"
+        "--append, --memory, --forward, --data none and --data blank are for machines with Linux; a board has none of them"
     );
     Ok(())
 }
