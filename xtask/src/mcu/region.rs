@@ -102,7 +102,7 @@ fn fill<F: Flash + Bytes>(
         .iter()
         .map(|app| add(&mut store, profile, app))
         .collect::<anyhow::Result<_>>()?;
-    Ok((store.flash().bytes().to_vec(), packed))
+    Ok((store.into_flash().bytes().to_vec(), packed))
 }
 
 fn add<F: Flash>(store: &mut Store<F>, profile: &Profile, app: &App) -> anyhow::Result<Packed> {
@@ -120,14 +120,10 @@ fn add<F: Flash>(store: &mut Store<F>, profile: &Profile, app: &App) -> anyhow::
         let size = component.len() as u32;
         let mut upload = store.begin(name, &manifest, size)?;
         store.write(&mut upload, &component)?;
-        store.commit(upload)
+        let staged = store.finish(upload)?;
+        store.commit(staged)
     };
-    put().map_err(|error| match error {
-        StoreError::Full { needs, free } => anyhow::anyhow!(
-            "{name} takes {needs} bytes of flash; the longest free run of the region has {free}"
-        ),
-        other => anyhow::anyhow!("{name}: {other:?}"),
-    })?;
+    put().map_err(|error: StoreError| anyhow::anyhow!("{name}: {error}"))?;
     Ok(Packed {
         name: name.clone(),
         sha256: app.sha256.clone(),
