@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use vyoma_capabilities::control::{AppStatus, DeviceInfo, LogLine, Request, Response};
 
+use super::board::{self, Operator};
 use super::job::Job;
 use crate::bridge;
 use crate::context::{Context, write_atomically};
 use crate::control::{self, Control};
-use crate::platforms::Arch;
+use crate::platforms::{Arch, MICROCONTROLLER};
 
 /// For what has to be built first, and for an emulated machine on a busy host.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -34,6 +35,8 @@ enum Way {
     /// Through the bridge, behind this port.
     Bridge(u16),
     Socket(PathBuf),
+    /// By `vyomactl` on a serial line.
+    Serial(Operator),
 }
 
 /// What a device said of one app.
@@ -94,6 +97,21 @@ impl Device {
         Self::start(dir, daemon, Way::Socket(state.join("control.sock")))
     }
 
+    /// Boots a microcontroller's board with the apps of `jobs` in its flash.
+    pub(crate) fn board(context: &Context, jobs: &[&Job]) -> anyhow::Result<Self> {
+        let dir = folder()?;
+        let control = dir.path().join("control");
+        let operator = Operator::new(context, &control)?;
+        let mut xtask = Command::new(std::env::current_exe()?);
+        xtask.args(["boot", "--platform", MICROCONTROLLER, "--control"]);
+        xtask.arg(&control);
+        xtask.args(["--timeout", &PATIENCE.as_secs().to_string()]);
+        for job in jobs {
+            xtask.arg("--app").arg(&job.dir);
+        }
+        Self::start(dir, xtask, Way::Serial(operator))
+    }
+
     fn start(dir: tempfile::TempDir, mut command: Command, way: Way) -> anyhow::Result<Self> {
         let log = dir.path().join("log");
         let output = std::fs::File::create(&log)?;
@@ -115,19 +133,62 @@ impl Device {
         match &self.way {
             Way::Bridge(port) => bridge::connect(*port),
             Way::Socket(socket) => Control::connect(socket),
+            Way::Serial(_) => bail!("a serial line has no socket"),
         }
+    }
+
+    fn look(&self) -> Duration {
+        match self.way {
+            Way::Serial(_) => board::LOOK,
+            _ => LOOK,
+        }
+    }
+
+    fn ask_info(&self) -> anyhow::Result<DeviceInfo> {
+        if let Way::Serial(operator) = &self.way {
+            return operator.info();
+        }
+        match self.connect()?.ask(&Request::Info)? {
+            Response::Info(info) => Ok(info),
+            other => bail!("the device answered {other:?} to info"),
+        }
+    }
+
+    fn ps(&self) -> anyhow::Result<Vec<AppStatus>> {
+        if let Way::Serial(operator) = &self.way {
+            return operator.ps();
+        }
+        match self.connect()?.ask(&Request::Ps)? {
+            Response::Apps(apps) => Ok(apps),
+            other => bail!("the device answered {other:?} to ps"),
+        }
+    }
+
+    fn logs(&self, app: &str) -> anyhow::Result<Vec<LogLine>> {
+        match &self.way {
+            Way::Serial(operator) => operator.logs(app),
+            _ => logs(&mut self.connect()?, app),
+        }
+    }
+
+    fn send(&self, app: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        if let Way::Serial(operator) = &self.way {
+            return operator.send(app, bytes);
+        }
+        let request = Request::Send {
+            app: app.to_owned(),
+            text: String::from_utf8_lossy(bytes).into_owned(),
+            end: true,
+        };
+        self.connect()?.ask(&request).map(drop)
     }
 
     /// Waits until the device answers, and gives what it says of itself.
     pub(crate) fn info(&mut self) -> anyhow::Result<DeviceInfo> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self
-                .connect()
-                .and_then(|mut control| control.ask(&Request::Info))
-            {
-                Ok(Response::Info(info)) => return Ok(info),
-                Ok(other) => bail!("the device answered {other:?} to info"),
+            match self.ask_info() {
+                Ok(info) => return Ok(info),
                 Err(error) => {
                     ensure!(
                         Instant::now() < deadline,
@@ -140,7 +201,7 @@ impl Device {
                             self.last_words()
                         );
                     }
-                    std::thread::sleep(LOOK);
+                    std::thread::sleep(self.look());
                 }
             }
         }
@@ -150,29 +211,20 @@ impl Device {
     pub(crate) fn feed(&self, job: &Job, bytes: &[u8]) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let mut control = self.connect()?;
-            let request = Request::Send {
-                app: job.name.clone(),
-                text: String::from_utf8_lossy(bytes).into_owned(),
-                end: true,
-            };
-            match control.ask(&request) {
+            match self.send(&job.name, bytes) {
                 // It may be starting still; one that ended without reading needs nothing any more.
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => {
-                    let apps = control.ask(&Request::Ps)?;
-                    let Response::Apps(apps) = apps else {
-                        bail!("the device answered {apps:?} to ps");
-                    };
-                    if apps
+                    if self
+                        .ps()?
                         .iter()
                         .any(|app| app.name == job.name && app.last_ending.is_some())
                     {
                         return Ok(());
                     }
-                    std::thread::sleep(LOOK);
+                    std::thread::sleep(self.look());
                 }
-                Ok(_) => return Ok(()),
+                Ok(()) => return Ok(()),
             }
         }
     }
@@ -180,11 +232,8 @@ impl Device {
     /// Waits for `job` to be done, at most until `deadline`.
     pub(crate) fn wait(&self, job: &Job, deadline: Instant) -> anyhow::Result<Seen> {
         loop {
-            let mut control = self.connect()?;
-            let Response::Apps(apps) = control.ask(&Request::Ps)? else {
-                bail!("the device answered something else to ps");
-            };
-            let log = logs(&mut control, &job.name)?;
+            let apps = self.ps()?;
+            let log = self.logs(&job.name)?;
             let status = apps
                 .into_iter()
                 .find(|status| status.name == job.name)
@@ -192,11 +241,7 @@ impl Device {
             // A log is read after the ending was seen, so that nothing is missing from it.
             let done = job.is_done(status.last_ending.as_ref(), &log);
             if done || Instant::now() > deadline {
-                let log = if done {
-                    logs(&mut control, &job.name)?
-                } else {
-                    log
-                };
+                let log = if done { self.logs(&job.name)? } else { log };
                 let seconds = seconds(job, &log);
                 return Ok(Seen {
                     status,
@@ -205,7 +250,7 @@ impl Device {
                     done,
                 });
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(self.look());
         }
     }
 
@@ -218,6 +263,12 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        if matches!(self.way, Way::Serial(_)) {
+            // A board has no power switch; QEMU dies with xtask.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            return;
+        }
         let control = self.connect();
         control::end(&mut self.child, control);
     }

@@ -2,6 +2,7 @@
 //! on every engine (hosted on this machine); each device says which bytes it ran, and all must have said the same.
 //! `make demo` is the matrix over the shipped apps.
 
+mod board;
 mod device;
 mod job;
 
@@ -17,14 +18,15 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde::Serialize;
 use vyoma_capabilities::lifecycle::Ending;
-use vyoma_capabilities::profile;
+use vyoma_capabilities::profile::{self, PLATFORMS};
 
+use self::board::Unfit;
 use self::device::{Device, Seen};
 use self::job::{DEMO, Job};
 use crate::apps;
 use crate::artefacts;
 use crate::context::{Context, say, sha256, write_atomically};
-use crate::platforms::Arch;
+use crate::platforms::{Arch, MICROCONTROLLER};
 use crate::setup::{self, Need};
 
 /// The platforms that boot, with the architecture that each runs on here.
@@ -123,12 +125,13 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     };
     for asked in &options.platforms {
         ensure!(
-            asked == "hosted" || BOOTED.iter().any(|(name, _)| name == asked),
+            asked == "hosted" || PLATFORMS.contains(&asked.as_str()),
             "--platforms: found {asked:?}; expected hosted or one of {}",
-            BOOTED.map(|(name, _)| name).join(", ")
+            PLATFORMS.join(", ")
         );
     }
     setup::ensure(context, Need::Boot)?;
+    setup::ensure(context, Need::Firmware)?;
     let scratch = tempfile::tempdir()?;
     let jobs = jobs(context, options, scratch.path())?;
     let mut places: Vec<Place> = Vec::new();
@@ -145,22 +148,33 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
             );
         }
     }
+    let mut unfit = Vec::new();
+    if wanted(MICROCONTROLLER) {
+        let plan = board::plan(context, &jobs)?;
+        places.extend(plan.rounds.into_iter().map(Place::Board));
+        unfit = plan.unfit;
+    }
     let rows: Vec<Row> = side_by_side(&places, |place| place.rows(context, scratch.path()))?
         .into_iter()
         .flatten()
         .collect();
-    ensure!(!rows.is_empty(), "nothing was run");
+    ensure!(!rows.is_empty() || !unfit.is_empty(), "nothing was run");
     let differences = differences(&jobs, &rows);
-    show(&rows);
+    show(&rows, &unfit);
     if let Some(path) = &options.json {
-        let report = serde_json::json!({"rows": rows, "differences": differences});
+        let report = serde_json::json!({"rows": rows, "unfit": unfit, "differences": differences});
         write_atomically(path, &serde_json::to_vec_pretty(&report)?)?;
     }
     if differences.is_empty() {
         println!(
-            "{} apps, {} runs: one SHA-256 and one output per app",
+            "{} apps, {} runs: one SHA-256 and one output per app{}",
             jobs.len(),
-            rows.len()
+            rows.len(),
+            if unfit.is_empty() {
+                String::new()
+            } else {
+                format!("; {} do not fit on {MICROCONTROLLER}", unfit.len())
+            }
         );
         return Ok(ExitCode::SUCCESS);
     }
@@ -174,11 +188,12 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
 enum Place<'a> {
     Hosted(&'static Hosted, &'a [Job]),
     Booted(&'static str, Arch, &'a [Job]),
+    Board(Vec<&'a Job>),
 }
 
 impl Place<'_> {
     fn rows(&self, context: &Context, scratch: &Path) -> anyhow::Result<Vec<Row>> {
-        match *self {
+        match self {
             Place::Hosted(hosted, jobs) => {
                 let (engine, ahead) = (hosted.engine, hosted.ahead_of_time);
                 let how = if ahead { ", ahead of time" } else { "" };
@@ -192,12 +207,21 @@ impl Place<'_> {
                     None
                 };
                 let device = Device::hosted(&vyomad, &profile, store.as_deref(), jobs)?;
-                run(device, "hosted", jobs)
+                run(device, "hosted", jobs.iter())
             }
             Place::Booted(platform, arch, jobs) => {
                 say(format_args!("booting {platform}"));
-                let device = Device::boot(context, platform, arch, jobs)?;
-                run(device, platform, jobs)
+                let device = Device::boot(context, platform, *arch, jobs)?;
+                run(device, platform, jobs.iter())
+            }
+            Place::Board(jobs) => {
+                let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+                say(format_args!(
+                    "booting {MICROCONTROLLER} with {}",
+                    names.join(", ")
+                ));
+                let device = Device::board(context, jobs)?;
+                run(device, MICROCONTROLLER, jobs.iter().copied())
             }
         }
     }
@@ -298,18 +322,21 @@ fn store(context: &Context, profile: &Path, jobs: &[Job]) -> anyhow::Result<Path
     Ok(store)
 }
 
-fn run(mut device: Device, platform: &str, jobs: &[Job]) -> anyhow::Result<Vec<Row>> {
+fn run<'a>(
+    mut device: Device,
+    platform: &str,
+    jobs: impl Iterator<Item = &'a Job>,
+) -> anyhow::Result<Vec<Row>> {
     let info = device.info()?;
     let deadline = Instant::now() + PATIENCE;
-    jobs.iter()
-        .map(|job| {
-            if let Some(bytes) = &job.stdin {
-                device.feed(job, bytes)?;
-            }
-            let seen = device.wait(job, deadline)?;
-            Ok(row(platform, &info.engine, job, &seen))
-        })
-        .collect()
+    jobs.map(|job| {
+        if let Some(bytes) = &job.stdin {
+            device.feed(job, bytes)?;
+        }
+        let seen = device.wait(job, deadline)?;
+        Ok(row(platform, &info.engine, job, &seen))
+    })
+    .collect()
 }
 
 fn row(platform: &str, engine: &str, job: &Job, seen: &Seen) -> Row {
@@ -372,7 +399,7 @@ fn differences(jobs: &[Job], rows: &[Row]) -> Vec<String> {
     found
 }
 
-fn show(rows: &[Row]) {
+fn show(rows: &[Row], unfit: &[Unfit]) {
     let short = |text: &str| text.get(..SHORT).unwrap_or(text).to_owned();
     let mut cells = vec![
         [
@@ -394,8 +421,24 @@ fn show(rows: &[Row]) {
             format!("{:.2} s", row.seconds),
         ]
     }));
+    cells.extend(unfit.iter().map(|unfit| {
+        let (none, reason) = (String::new, &unfit.reason);
+        let sha256 = short(&unfit.sha256);
+        let platform = unfit.platform.to_owned();
+        [
+            unfit.app.clone(),
+            platform,
+            "-".to_owned(),
+            sha256,
+            reason.clone(),
+            none(),
+            none(),
+            none(),
+        ]
+    }));
     let mut widths = [0; 8];
-    for row in &cells {
+    // A reason is as long as it is.
+    for row in &cells[..=rows.len()] {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.len());
         }
