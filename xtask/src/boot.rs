@@ -263,11 +263,11 @@ fn watch(
                 let before = report.matched.len();
                 report.take(line, plan.until);
                 if report.matched.len() > before && report.matched.len() == plan.until.len() {
+                    on_match(report)?;
                     if !plan.keep_running {
                         report.ended = Some("stopped");
                         return Ok(());
                     }
-                    on_match(report)?;
                 }
             }
             Ok(Seen::Event(event)) => {

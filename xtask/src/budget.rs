@@ -1,5 +1,6 @@
 //! `cargo xtask budget`: what the small platforms may take, measured in their booted images: memory with a full house of
-//! apps, the size of the image, the smallest machine. Fails over budget. Called by tests and, for its page, by `bench`.
+//! apps, the size of the image, the smallest machine. Fails over budget. Called by tests and, for its page, by `bench`. The
+//! microcontroller's is measured in mcu/budget.rs.
 //!
 //! Memory is the proportional set size (PSS) of vyomad and every app process, as the kernel counts it in
 //! /proc/PID/smaps_rollup: a page that n processes share counts 1/n for each, so the sum is what all of them hold together.
@@ -25,7 +26,8 @@ use crate::bridge;
 use crate::context::{Context, say, write_atomically};
 use crate::figures::{Figure, Goal, table};
 use crate::image::{self, Image, WhichApps};
-use crate::platforms::{self, Target};
+use crate::mcu;
+use crate::platforms::{self, MICROCONTROLLER, Target};
 use crate::qemu::Forward;
 use crate::setup::{self, Need};
 
@@ -70,6 +72,9 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// `cargo xtask budget`
 #[derive(Args)]
 pub(crate) struct Options {
+    /// Only this platform: iot-edge, robotics-rt or mcu-minimal. Default: all three.
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
     /// Write the figures to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -98,9 +103,28 @@ struct Measured {
 
 /// Measures, prints, and fails when something is over its budget.
 pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
-    setup::ensure(context, Need::Boot)?;
-    let measured = measure(context, options.quick)?;
-    let figures = figures(&measured);
+    let wanted = |name: &str| options.platform.as_deref().is_none_or(|only| only == name);
+    let mut figures = Vec::new();
+    let mut measured = Vec::new();
+    if BUDGETS.iter().any(|budget| wanted(budget.platform)) {
+        setup::ensure(context, Need::Boot)?;
+        let found = measure(context, options.quick, wanted)?;
+        figures.extend(self::figures(&found));
+        for one in found {
+            measured.push(serde_json::to_value(one)?);
+        }
+    }
+    if wanted(MICROCONTROLLER) {
+        setup::ensure(context, Need::Firmware)?;
+        let found = mcu::budget::measure(context)?;
+        figures.extend(mcu::budget::figures(&found));
+        measured.push(serde_json::to_value(found)?);
+    }
+    ensure!(
+        !figures.is_empty(),
+        "--platform: found {:?}; expected iot-edge, robotics-rt or {MICROCONTROLLER}",
+        options.platform.as_deref().unwrap_or_default()
+    );
     println!("{}", table(&figures));
     if let Some(path) = &options.json {
         write_atomically(
@@ -124,20 +148,29 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
 
 /// The same for the page of all figures.
 pub(crate) fn all(context: &Context) -> anyhow::Result<Vec<Figure>> {
-    Ok(figures(&measure(context, false)?))
+    let mut all = figures(&measure(context, false, |_| true)?);
+    all.extend(mcu::budget::figures(&mcu::budget::measure(context)?));
+    Ok(all)
 }
 
-fn measure(context: &Context, quick: bool) -> anyhow::Result<Vec<Measured>> {
+fn measure(context: &Context, quick: bool, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Measured>> {
     let counter = apps::ready(context, &context.root.join("apps").join(APP))?;
     BUDGETS
         .iter()
+        .filter(|budget| wanted(budget.platform))
         .map(|budget| platform(context, budget, &counter, quick))
         .collect()
 }
 
 fn figures(measured: &[Measured]) -> Vec<Figure> {
     let mut figures = Vec::new();
-    for (budget, found) in BUDGETS.iter().zip(measured) {
+    for found in measured {
+        let Some(budget) = BUDGETS
+            .iter()
+            .find(|budget| budget.platform == found.platform)
+        else {
+            continue;
+        };
         let platform = budget.platform;
         let one = |what: String, unit, value, goal| Figure {
             what,

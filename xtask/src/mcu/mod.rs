@@ -4,12 +4,14 @@
 
 use clap::ValueEnum;
 
+pub(crate) mod budget;
 pub(crate) mod firmware;
 pub(crate) mod flash;
 pub(crate) mod image;
 pub(crate) mod machine;
 pub(crate) mod region;
 pub(crate) mod run;
+pub(crate) mod sizes;
 
 /// The boards that the firmware knows. Their names are its Cargo features, its linker scripts and QEMU's machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
