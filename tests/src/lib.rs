@@ -10,6 +10,7 @@ pub mod hosted;
 pub mod operator;
 pub mod qtest;
 pub mod turn;
+pub mod wire;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,250 @@
+//! mcu-minimal on its board in QEMU: three unmodified components at once in 128 KB, installed over the serial line, and
+//! what becomes of those that misbehave. Everything is asked by `vyomactl`, unless a test breaks the line itself.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use sha2::{Digest as _, Sha256};
+use vyoma_capabilities::control::{ErrorKind, Request, Response};
+use vyoma_capabilities::lifecycle::{Ending, Phase};
+use vyoma_capabilities::manifest::{self, compact};
+use vyoma_system_tests::board::Setup;
+use vyoma_system_tests::operator::Operator;
+use vyoma_system_tests::wire::Wire;
+use vyoma_system_tests::{from_make_test, guest};
+
+const BOARD: &str = "mps2-an385";
+
+fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The component of an app as it was built.
+fn component(app: &str) -> Vec<u8> {
+    fs::read(guest(app).join(format!("{app}.wasm"))).expect("a component")
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The number in counter's last line so far.
+fn count(board: &Operator) -> u64 {
+    let line = board.texts("counter").into_iter().rev();
+    line.filter_map(|line| line.rsplit_once("count ")?.1.trim().parse().ok())
+        .next()
+        .unwrap_or(0)
+}
+
+/// Waits until counter has counted on, in the run in which it was.
+fn counts_on(board: &Operator, before: u64) {
+    board.until("counter to count on", || {
+        (count(board) > before + 1).then_some(())
+    });
+    let counter = board.app("counter");
+    assert_eq!((counter.phase, counter.restarts), (Phase::Running, 0));
+}
+
+#[test]
+fn three_unmodified_components_run_at_once_interleave_and_talk_to_each_other() {
+    let setup = Setup::new(BOARD).app("counter").app("ping").app("pong");
+    let board = setup.start();
+    let info = board.info();
+    assert_eq!(info.platform, "mcu-minimal");
+    assert!(info.engine.starts_with("wasm3 "), "{}", info.engine);
+    assert_eq!((info.max_apps, info.memory_total_kb), (3, 128));
+    for app in ["counter", "ping", "pong"] {
+        let expected = sha256(&component(app));
+        assert_eq!(board.app(app).sha256, expected, "{app}");
+        let line = board.wait_for_console(&format!("{app}: sha256"));
+        assert!(line.contains(&expected), "{line}");
+    }
+    // All three are there at once: ping has been answered, and counter counted between two of its lines.
+    board.wait_for_log("ping", "5 answered");
+    let console = board.console();
+    let at = |needle: &str| console.find(needle).unwrap_or_else(|| panic!("no {needle}"));
+    let first = at("pong 1 after");
+    let last = console.rfind("answered").expect("ping's last line");
+    let between = &console[first..last];
+    assert!(between.contains("[counter]"), "{console}");
+    let ping = board.wait_for_app("ping", "to end", |app| app.phase == Phase::Exited);
+    assert_eq!(ping.last_ending, Some(Ending::Exited(0)));
+    counts_on(&board, count(&board));
+}
+
+#[test]
+fn an_app_is_installed_replaced_and_removed_over_the_serial_line_while_others_keep_running() {
+    let setup = Setup::new(BOARD).app("counter").app("pong");
+    let board = setup.start();
+    let before = count(&board);
+    let sensor = setup.folder("sensor", "sensor", str::to_owned);
+    board.ctl_ok(&["install", &text(&sensor)]);
+    assert_eq!(board.app("sensor").sha256, sha256(&component("sensor")));
+    board.wait_for_log("sensor", "reading 2:");
+    counts_on(&board, before);
+
+    // Another version: the same component, with another manifest.
+    let newer = setup.folder("sensor", "newer", |manifest| {
+        manifest
+            .replace("name = \"newer\"", "name = \"sensor\"")
+            .replace("version = \"0.1.0\"", "version = \"0.2.0\"")
+    });
+    board.ctl_ok(&["install", &text(&newer)]);
+    assert_eq!(board.app("sensor").version, "0.2.0");
+    board.wait_for_log("sensor", "reading 1:");
+
+    board.ctl_ok(&["stop", "sensor"]);
+    assert_eq!(board.app("sensor").phase, Phase::Stopped);
+    let before = count(&board);
+    // What is in flash outlives the power; that it was stopped does, too.
+    board.cut_power();
+    let board = setup.start();
+    board.wait_for_app("counter", "to run", |app| app.phase == Phase::Running);
+    assert_eq!(board.app("sensor").phase, Phase::Stopped);
+    assert_eq!(board.app("sensor").version, "0.2.0");
+    board.ctl_ok(&["remove", "sensor"]);
+    assert!(board.ps().iter().all(|app| app.name != "sensor"));
+    assert!(before > 0, "counter counted before the power was cut");
+}
+
+/// Announces the app in `folder` with that hash.
+fn announce(wire: &mut Wire, folder: &Path, bytes: &[u8], hash: &str) -> Option<Response> {
+    let path = folder.join("vyoma.toml");
+    let manifest = fs::read_to_string(&path).expect("a manifest");
+    let manifest = manifest::parse("vyoma.toml", &manifest).expect("a manifest");
+    wire.ask(&Request::InstallCompact {
+        manifest: compact::encode(&manifest).expect("a compact form"),
+        component_size: bytes.len() as u64,
+        sha256: hash.to_owned(),
+    })
+}
+
+#[test]
+fn a_transfer_that_breaks_off_or_has_another_hash_changes_nothing_and_the_next_one_works() {
+    let setup = Setup::new(BOARD).app("counter");
+    let board = setup.start();
+    let sensor = setup.folder("sensor", "sensor", str::to_owned);
+    let bytes = component("sensor");
+
+    let mut wire = Wire::open(board.line(), 0x1234);
+    let answer = announce(&mut wire, &sensor, &bytes, &sha256(&bytes));
+    assert_eq!(answer, None, "the device wants the component");
+    assert_eq!(wire.upload(&bytes[..bytes.len() / 2]), None);
+    drop(wire);
+    assert!(board.ps().iter().all(|app| app.name != "sensor"));
+
+    let mut wire = Wire::open(board.line(), 0x1235);
+    let announced = sha256(b"other bytes");
+    assert_eq!(announce(&mut wire, &sensor, &bytes, &announced), None);
+    let Some(Response::Error(error)) = wire.upload(&bytes) else {
+        panic!("other bytes than announced were taken");
+    };
+    assert_eq!(error.kind, ErrorKind::HashMismatch);
+    for hash in [announced, sha256(&bytes)] {
+        assert!(error.message.contains(&hash), "{error}");
+    }
+    drop(wire);
+    assert!(board.ps().iter().all(|app| app.name != "sensor"));
+
+    board.ctl_ok(&["install", &text(&sensor)]);
+    board.wait_for_log("sensor", "reading 1:");
+    counts_on(&board, count(&board));
+}
+
+#[test]
+fn an_app_whose_bytes_changed_in_flash_is_quarantined_at_boot_and_the_others_run() {
+    let setup = Setup::new(BOARD).app("counter").app("sensor");
+    let board = setup.start();
+    board.wait_for_log("sensor", "reading 1:");
+    board.cut_power();
+    let mut flash = fs::read(setup.flash()).expect("a flash");
+    let bytes = component("sensor");
+    let at = flash
+        .windows(bytes.len())
+        .position(|window| window == bytes)
+        .expect("the component lies in flash as it was built");
+    flash[at + bytes.len() / 2] ^= 1;
+    fs::write(setup.flash(), flash).expect("write the flash");
+
+    let board = setup.start();
+    let sensor = board.wait_for_app("sensor", "to be judged", |app| {
+        app.phase == Phase::Quarantined
+    });
+    assert_ne!(sensor.sha256, sha256(&bytes), "what the device computed");
+    board.wait_for_log("counter", "count 2");
+    assert_eq!(board.texts("sensor").iter().find(|line| line.contains("reading")), None);
+}
+
+#[test]
+fn apps_that_trap_recurse_or_exhaust_memory_end_alone_each_with_its_reason() {
+    let setup = Setup::new(BOARD).app("counter").app("pong");
+    let board = setup.start();
+    let before = count(&board);
+    let bomb = |manifest: &str| {
+        manifest.replace("restart = \"never\"", "restart = \"never\"\nargs = [\"abort\"]")
+    };
+    let install = |name: &str, change: &dyn Fn(&str) -> String| {
+        let folder = setup.folder(name, name, change);
+        board.ctl_ok(&["install", &text(&folder)]);
+        let ended = board.wait_for_app(name, "to end", |app| app.last_ending.is_some());
+        board.ctl_ok(&["remove", name]);
+        ended.last_ending.expect("an ending")
+    };
+    let plain = |manifest: &str| manifest.to_owned();
+    let Ending::Trapped(why) = install("trap", &plain) else {
+        panic!("trap did not trap");
+    };
+    assert!(why.contains("unreachable"), "{why}");
+    let Ending::Trapped(why) = install("stack-overflow", &plain) else {
+        panic!("stack-overflow did not trap");
+    };
+    assert!(why.contains("stack"), "{why}");
+    assert_eq!(install("memory-bomb", &bomb), Ending::OutOfMemory);
+    counts_on(&board, before);
+    let pong = board.app("pong");
+    assert_eq!((pong.phase, pong.restarts), (Phase::Running, 0));
+}
+
+#[test]
+fn an_app_that_never_yields_is_preempted_killed_by_its_watchdog_and_restarted() {
+    let setup = Setup::new(BOARD).app("counter").app("busy-loop");
+    let board = setup.start();
+    let spins = board.wait_for_app("busy-loop", "to be killed", |app| app.restarts > 0);
+    assert_eq!(spins.last_ending, Some(Ending::Watchdog));
+    // Its two seconds of watchdog are two of counter's, which has gone on meanwhile.
+    counts_on(&board, count(&board));
+}
+
+#[test]
+fn an_app_that_does_not_fit_is_refused_with_the_numbers_by_the_device_and_beforehand() {
+    let setup = Setup::new(BOARD).app("counter").app("pong");
+    let board = setup.start();
+    let folder = setup.folder("std-hello", "std-hello", str::to_owned);
+    let (_, said) = board.ctl_fails(&["install", &text(&folder)]);
+    assert!(said.contains("does not fit") && said.contains("needs"), "{said}");
+    assert!(board.ps().iter().all(|app| app.name != "std-hello"));
+    counts_on(&board, count(&board));
+    let inspect = board.ctl_ok(&["inspect", &text(&folder)]);
+    let line = inspect.lines().find(|line| line.contains("mcu-minimal"));
+    assert!(line.is_some_and(|line| line.contains("does not fit")), "{inspect}");
+}
+
+#[test]
+fn the_firmware_and_three_apps_keep_to_the_budget_of_ram_and_flash() {
+    let output = Command::new(from_make_test("VYOMA_XTASK_BIN"))
+        .args(["budget", "--platform", "mcu-minimal"])
+        .output()
+        .expect("running xtask");
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
