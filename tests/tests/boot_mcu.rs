@@ -68,7 +68,11 @@ fn three_unmodified_components_run_at_once_interleave_and_talk_to_each_other() {
     // All three are there at once: ping has been answered, and counter counted between two of its lines.
     board.wait_for_log("ping", "5 answered");
     let console = board.console();
-    let at = |needle: &str| console.find(needle).unwrap_or_else(|| panic!("no {needle}"));
+    let at = |needle: &str| {
+        console
+            .find(needle)
+            .unwrap_or_else(|| panic!("no {needle}"))
+    };
     let first = at("pong 1 after");
     let last = console.rfind("answered").expect("ping's last line");
     let between = &console[first..last];
@@ -178,7 +182,13 @@ fn an_app_whose_bytes_changed_in_flash_is_quarantined_at_boot_and_the_others_run
     });
     assert_ne!(sensor.sha256, sha256(&bytes), "what the device computed");
     board.wait_for_log("counter", "count 2");
-    assert_eq!(board.texts("sensor").iter().find(|line| line.contains("reading")), None);
+    assert_eq!(
+        board
+            .texts("sensor")
+            .iter()
+            .find(|line| line.contains("reading")),
+        None
+    );
 }
 
 #[test]
@@ -187,7 +197,10 @@ fn apps_that_trap_recurse_or_exhaust_memory_end_alone_each_with_its_reason() {
     let board = setup.start();
     let before = count(&board);
     let bomb = |manifest: &str| {
-        manifest.replace("restart = \"never\"", "restart = \"never\"\nargs = [\"abort\"]")
+        manifest.replace(
+            "restart = \"never\"",
+            "restart = \"never\"\nargs = [\"abort\"]",
+        )
     };
     let install = |name: &str, change: &dyn Fn(&str) -> String| {
         let folder = setup.folder(name, name, change);
@@ -227,12 +240,18 @@ fn an_app_that_does_not_fit_is_refused_with_the_numbers_by_the_device_and_before
     let board = setup.start();
     let folder = setup.folder("std-hello", "std-hello", str::to_owned);
     let (_, said) = board.ctl_fails(&["install", &text(&folder)]);
-    assert!(said.contains("does not fit") && said.contains("needs"), "{said}");
+    assert!(
+        said.contains("does not fit") && said.contains("needs"),
+        "{said}"
+    );
     assert!(board.ps().iter().all(|app| app.name != "std-hello"));
     counts_on(&board, count(&board));
     let inspect = board.ctl_ok(&["inspect", &text(&folder)]);
     let line = inspect.lines().find(|line| line.contains("mcu-minimal"));
-    assert!(line.is_some_and(|line| line.contains("does not fit")), "{inspect}");
+    assert!(
+        line.is_some_and(|line| line.contains("does not fit")),
+        "{inspect}"
+    );
 }
 
 #[test]

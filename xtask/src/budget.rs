@@ -153,7 +153,11 @@ pub(crate) fn all(context: &Context) -> anyhow::Result<Vec<Figure>> {
     Ok(all)
 }
 
-fn measure(context: &Context, quick: bool, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Measured>> {
+fn measure(
+    context: &Context,
+    quick: bool,
+    wanted: impl Fn(&str) -> bool,
+) -> anyhow::Result<Vec<Measured>> {
     let counter = apps::ready(context, &context.root.join("apps").join(APP))?;
     BUDGETS
         .iter()
