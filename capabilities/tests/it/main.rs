@@ -2,6 +2,7 @@
 
 mod arbitrary;
 // The bodies of the fuzz targets, run here on stable with random and mutated input.
+mod board;
 #[path = "../../fuzz/bodies.rs"]
 mod bodies;
 mod control;
