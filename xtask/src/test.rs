@@ -290,8 +290,8 @@ fn programs(context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tests that boot images wait for an image, not for a compiler. Two builds at a time: each ends with a linker that uses
-/// one processor, and no two share cargo's folder for a target and a profile.
+/// Tests that boot images wait for an image, not for a compiler. Side by side: the small one ends with a linker that uses one
+/// processor for most of its time; those of one profile wait for each other at cargo's lock.
 fn image_programs(context: &Context) -> anyhow::Result<()> {
     const BUILDS: [Option<(&str, Arch, &[bool])>; 4] = [
         Some(("iot-edge", Arch::Aarch64, &[false])),
