@@ -77,7 +77,7 @@ fn build(
     std::fs::create_dir_all(&programs)
         .with_context(|| format!("cannot make {}", programs.display()))?;
     // From cargo's start to the copy: another build would put another program in the same place.
-    let lock = File::create(programs.join("lock"))?;
+    let lock = File::create(programs.join(format!("{}-{profile}.lock", arch.name())))?;
     lock.lock().context("cannot lock the folder of programs")?;
     say(format_args!("building {package} for {}", arch.name()));
     let target = arch.rust_target();

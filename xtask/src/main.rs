@@ -29,6 +29,7 @@ mod platforms;
 mod qemu;
 mod run;
 mod setup;
+mod side_by_side;
 mod spec;
 mod test;
 

@@ -10,8 +10,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -28,6 +26,7 @@ use crate::artefacts;
 use crate::context::{Context, say, sha256, write_atomically};
 use crate::platforms::{Arch, MICROCONTROLLER};
 use crate::setup::{self, Need};
+use crate::side_by_side::side_by_side;
 
 /// The platforms that boot, with the architecture that each runs on here.
 const BOOTED: [(&str, Arch); 5] = [
@@ -225,32 +224,6 @@ impl Place<'_> {
             }
         }
     }
-}
-
-/// Two at a time: a device leaves most of a second processor idle. The results in the order of `all`; the first error.
-fn side_by_side<T: Sync, R: Send>(
-    all: &[T],
-    work: impl Fn(&T) -> anyhow::Result<R> + Sync,
-) -> anyhow::Result<Vec<R>> {
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<anyhow::Result<R>>>> =
-        all.iter().map(|_| Mutex::default()).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some((one, result)) = {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    all.get(index).zip(results.get(index))
-                } {
-                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(work(one));
-                }
-            });
-        }
-    });
-    results
-        .into_iter()
-        .filter_map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner))
-        .collect()
 }
 
 fn jobs(context: &Context, options: &Options, scratch: &Path) -> anyhow::Result<Vec<Job>> {
@@ -479,21 +452,6 @@ mod tests {
             lines: None,
             masks: Vec::new(),
         }
-    }
-
-    #[test]
-    fn what_ran_side_by_side_comes_in_its_order_and_one_that_failed_fails_all() {
-        let numbers: Vec<u64> = (0..9).collect();
-        let doubled = side_by_side(&numbers, |number| {
-            std::thread::sleep(Duration::from_millis(number % 3));
-            Ok(number * 2)
-        });
-        assert_eq!(doubled.unwrap(), [0, 2, 4, 6, 8, 10, 12, 14, 16]);
-        let failed = side_by_side(&numbers, |number| {
-            ensure!(*number != 4, "no {number}");
-            Ok(())
-        });
-        assert_eq!(failed.unwrap_err().to_string(), "no 4");
     }
 
     #[test]
