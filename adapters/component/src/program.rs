@@ -95,7 +95,7 @@ impl Needs {
     /// What the engine of a microcontroller needs at run time beside the app's own: environment, runtime, module, value stack
     /// and a page of constants of wasm3 0.9 built for 32 bits (4.5 KiB), a page of code that is not full, what host functions
     /// may allocate, and what protecting an arena rounds up (2.5 KiB). An estimate, as is all of this: of ten apps of this
-    /// repository that the firmware measured, none needed more, and none less than nine tenths (docs/microcontroller.md).
+    /// repository that the firmware measured, none needed more, and the estimate was at most an eighth above.
     const FIXED: u64 = 7 * 1024;
     /// Bytes that wasm3 0.9 and the links keep of a function on 32 bits, with what it imports and its types.
     const FUNCTION: u64 = 134;

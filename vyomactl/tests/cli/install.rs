@@ -253,7 +253,7 @@ fn inspect_tells_where_a_component_runs_without_any_device() {
             ("server-headless", "runs without display"),
             (
                 "mcu-minimal",
-                "runs without display; needs about 76 of 120 KiB (the engine is here, the firmware not in this version)",
+                "runs without display; needs about 76 of 90 KiB",
             ),
         ];
         for (platform, outlook) in expected {
@@ -327,7 +327,7 @@ fn inspect_says_what_a_component_needs_and_a_platform_gives() {
     );
     let text = report["platforms"][5]["text"].as_str().unwrap();
     assert!(text.starts_with("does not fit: needs 11"), "{text}");
-    assert!(text.ends_with("KiB, the profile gives 120 KiB"), "{text}");
+    assert!(text.ends_with("KiB, the profile gives 90 KiB"), "{text}");
 }
 
 #[test]

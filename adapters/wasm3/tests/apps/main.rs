@@ -26,27 +26,27 @@ const fn budget(app: &'static str, file: usize, ram: u64) -> Budget {
     Budget { app, file, ram }
 }
 
-/// Three of the first ones run at once in 128 KiB, firmware included, so each has 30 KiB.
+/// Three run at once in the 90 KiB that the firmware leaves, so each of those that are shown together has 30 KiB.
 const BUDGETS: [Budget; 19] = [
-    budget("hello", 12 << 10, 30 << 10),
-    budget("counter", 9 << 10, 24 << 10),
-    budget("echo", 7 << 10, 22 << 10),
-    budget("ping", 10 << 10, 26 << 10),
-    budget("pong", 7 << 10, 22 << 10),
-    budget("clock", 7 << 10, 19 << 10),
-    budget("sensor", 5 << 10, 16 << 10),
-    budget("busy-loop", 4 << 10, 16 << 10),
-    budget("clocks-poll", 10 << 10, 24 << 10),
+    budget("hello", 12 << 10, 33 << 10),
+    budget("counter", 9 << 10, 26 << 10),
+    budget("echo", 7 << 10, 24 << 10),
+    budget("ping", 10 << 10, 28 << 10),
+    budget("pong", 7 << 10, 23 << 10),
+    budget("clock", 7 << 10, 21 << 10),
+    budget("sensor", 5 << 10, 19 << 10),
+    budget("busy-loop", 4 << 10, 15 << 10),
+    budget("clocks-poll", 10 << 10, 28 << 10),
     budget("escape-codes", 4 << 10, 16 << 10),
-    budget("exit3", 4 << 10, 16 << 10),
-    budget("heap", 12 << 10, 32 << 10),
-    budget("invalid-utf8", 4 << 10, 16 << 10),
-    budget("memory-bomb", 6 << 10, 19 << 10),
-    budget("read-all-stdin", 7 << 10, 22 << 10),
+    budget("exit3", 4 << 10, 15 << 10),
+    budget("heap", 12 << 10, 40 << 10),
+    budget("invalid-utf8", 4 << 10, 17 << 10),
+    budget("memory-bomb", 6 << 10, 21 << 10),
+    budget("read-all-stdin", 7 << 10, 23 << 10),
     budget("silent-wait", 5 << 10, 18 << 10),
     budget("stack-overflow", 4 << 10, 18 << 10),
-    budget("stdout-flood", 6 << 10, 19 << 10),
-    budget("trap", 4 << 10, 16 << 10),
+    budget("stdout-flood", 6 << 10, 20 << 10),
+    budget("trap", 4 << 10, 15 << 10),
 ];
 
 /// Programs with `std` that are run here too; they fit no microcontroller.
