@@ -69,7 +69,7 @@ pub fn exit(code: i32) -> ! {
 ///
 /// - `heap = N`: that many bytes of static memory are the heap. Without it there is none, and allocating fails.
 /// - `panic = place`: a panic prints where it happened, and not why. A program that has panics whose messages are put together,
-///   such as that of an index out of bounds, is about 2 KiB smaller for it, and takes 5 KiB less of a microcontroller's RAM.
+///   such as that of an index out of bounds, is about 1 KiB smaller for it, and takes 3 KiB less of a microcontroller's RAM.
 ///
 /// ```no_run
 /// #![cfg_attr(target_os = "wasi", no_std, no_main)]
