@@ -29,6 +29,7 @@ impl Flat {
     }
 
     /// These, then those.
+    #[must_use]
     pub const fn then(mut self, next: Self) -> Self {
         let mut index = 0;
         while index < next.count {
@@ -40,6 +41,7 @@ impl Flat {
     }
 
     /// What holds either: cases of a variant, joined (canonical ABI, flatten_variant).
+    #[must_use]
     pub const fn or(mut self, other: Self) -> Self {
         let mut index = 0;
         while index < other.count {
@@ -64,9 +66,9 @@ impl Flat {
 const fn join(one: CoreType, other: CoreType) -> CoreType {
     use CoreType::{F32, F64, I32, I64};
     match (one, other) {
-        (I32, I32) | (I32, F32) | (F32, I32) => I32,
+        (I32, I32 | F32) | (F32, I32) => I32,
         (F32, F32) => F32,
         (F64, F64) => F64,
-        (I64, _) | (_, I64) | (F64, _) | (_, F64) => I64,
+        (I64 | F64, _) | (_, I64 | F64) => I64,
     }
 }
