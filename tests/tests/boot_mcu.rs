@@ -36,9 +36,8 @@ fn text(path: &Path) -> String {
 
 /// The number in counter's last line so far.
 fn count(board: &Operator) -> u64 {
-    let line = board.texts("counter").into_iter().rev();
-    line.filter_map(|line| line.rsplit_once("count ")?.1.trim().parse().ok())
-        .next()
+    let mut line = board.texts("counter").into_iter().rev();
+    line.find_map(|line| line.rsplit_once("count ")?.1.trim().parse().ok())
         .unwrap_or(0)
 }
 

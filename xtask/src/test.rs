@@ -397,10 +397,11 @@ fn sdk(context: &Context, options: &Options) -> anyhow::Result<Tally> {
             .current_dir(context.root.join("apps"))
             .env_remove("RUSTC_WRAPPER");
         for argument in arguments {
-            match argument.starts_with("--") {
-                true => cargo.arg(argument),
-                false => cargo.args(["--package", argument]),
-            };
+            if argument.starts_with("--") {
+                cargo.arg(argument);
+            } else {
+                cargo.args(["--package", argument]);
+            }
         }
         harness(&mut cargo, options, &[]);
         let done = run(cargo)?;

@@ -2,7 +2,6 @@
 //! nothing. Runs with the settings of either build (feature `small`).
 
 use vyoma_adapter_wasm3::engine::{Caller, Error, Host, Limits, Machine, Stop};
-use vyoma_adapter_wasm3::words;
 
 struct Nobody;
 

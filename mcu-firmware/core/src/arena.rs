@@ -77,24 +77,21 @@ impl Heap {
             self.refused = self.refused.saturating_add(1);
             return None;
         };
-        let at = match self.last_fit(words, need) {
-            Some((at, size)) => {
-                // The upper part; the rest stays free below it.
-                let rest = size - need;
-                if rest > 0 {
-                    words.store(at, rest);
-                }
-                at + rest
+        let at = if let Some((at, size)) = self.last_fit(words, need) {
+            // The upper part; the rest stays free below it.
+            let rest = size - need;
+            if rest > 0 {
+                words.store(at, rest);
             }
-            None => {
-                let Some(at) = self.low.checked_sub(need).filter(|at| *at >= self.floor) else {
-                    self.refused = self.refused.saturating_add(1);
-                    return None;
-                };
-                self.low = at;
-                self.lowest = self.lowest.min(at);
-                at
-            }
+            at + rest
+        } else {
+            let Some(at) = self.low.checked_sub(need).filter(|at| *at >= self.floor) else {
+                self.refused = self.refused.saturating_add(1);
+                return None;
+            };
+            self.low = at;
+            self.lowest = self.lowest.min(at);
+            at
         };
         words.store(at, need | USED);
         self.used += need;

@@ -417,9 +417,10 @@ fn input_is_read_to_its_end_and_bytes_that_are_no_text_are_printed() {
 
 #[test]
 fn an_app_has_the_heap_that_it_asked_for_and_ends_when_that_is_full() {
-    let words: String = (0..200)
+    let words: Vec<String> = (0..200)
         .map(|n| format!("word{}\n", n * 37 % 200))
         .collect();
+    let words = words.concat();
     let rounds = ["forget\n", "pear\napple\nfig\n", "list\n"]
         .concat()
         .repeat(50);
