@@ -12,7 +12,7 @@ use crate::function;
 use crate::handles::{Borrow, Own};
 use crate::host::{Context, Interface};
 use crate::resource;
-use crate::services::{IoError, Services};
+use crate::services::{DeviceError, IoError, Services, SpiError};
 use crate::trap::Trap;
 
 /// Interfaces without what they are about, over services `S`.
@@ -108,10 +108,14 @@ impl<S: Services> Without<S> {
         empty!("wasi:sockets/udp"),
     ];
 
-    /// `wasi:i2c` and `wasi:spi`; `vyoma:device/buses` opens none.
+    /// `wasi:i2c` and `wasi:spi`; what opens one says that it is not supported, as `vyoma:device/buses` does.
     pub const BUSES: &'static [&'static Interface<S>] = &[
         empty!("wasi:i2c/i2c@0.2.0-draft"),
-        empty!("wasi:spi/spi@0.2.0-draft"),
+        &Interface {
+            name: "wasi:spi/spi@0.2.0-draft",
+            functions: &[function!("open", no_device::<S>)],
+            resources: &[],
+        },
     ];
 }
 
@@ -133,6 +137,14 @@ fn network<S>(cx: &mut Context<'_, S>, (): ()) -> Result<Own<Network>, Trap> {
 
 fn no_socket<S>(_: &mut Context<'_, S>, (_,): (IpAddressFamily,)) -> Refused {
     Ok(Err(ErrorCode::AccessDenied))
+}
+
+fn no_device<S>(
+    _: &mut Context<'_, S>,
+    (_,): (String,),
+) -> Result<Result<Own<Never>, SpiError>, Trap> {
+    let name = DeviceError::NotSupported.name();
+    Ok(Err(SpiError::Other(String::from(name))))
 }
 
 fn no_lookup<S>(_: &mut Context<'_, S>, (_, _): (Borrow<Network>, String)) -> Refused {
