@@ -47,10 +47,11 @@ fn an_app_that_declares_all_five_runs_where_the_platform_has_none() {
     let said = daemon.texts("devices");
     for line in [
         "gpio: GpioError::OperationNotSupported",
-        "i2c: ErrorCode::NotSupported",
-        "spi: ErrorCode::NotSupported",
-        "uart: ErrorCode::NotSupported",
-        "adc: ErrorCode::NotSupported",
+        "i2c: not-supported",
+        "wasi:spi: Error::Other(\"not-supported\")",
+        "spi: not-supported",
+        "uart: not-supported",
+        "adc: not-supported",
     ] {
         assert!(said.iter().any(|text| text == line), "{line}: {said:#?}");
     }

@@ -287,8 +287,9 @@ impl State {
                 return false;
             };
             let (answer, changes) = self.answer(place, request);
-            self.ends[place].send(&answer);
+            // Told before it is answered: who has the answer finds the changes that came of it.
             self.tell(&changes);
+            self.ends[place].send(&answer);
         }
     }
 

@@ -108,12 +108,17 @@ pub(crate) fn start(binary: &Binary, reaper: &Reaper, role: Role<'_>) -> io::Res
         cgroup,
     } = role;
     // A descriptor that already has one of the role's numbers would be overwritten before it is copied.
+    let above = ABOVE_ROLE_FDS + more as RawFd;
     let mut placed = Vec::with_capacity(descriptors.len());
     for (descriptor, number) in descriptors {
-        placed.push((move_up(descriptor, ABOVE_ROLE_FDS + more as RawFd)?, number));
+        placed.push((move_up(descriptor, above)?, number));
     }
+    // So is what is executed, and the pipe by which the child tells that it could not be: that one gets the lowest number
+    // that is free, so none of the role's may be.
+    let binary = move_up(binary.0.try_clone()?, above)?;
+    let occupied = occupy(&binary, above)?;
     let parent = std::process::id();
-    let mut command = Command::new(format!("/proc/self/fd/{}", binary.0.as_raw_fd()));
+    let mut command = Command::new(format!("/proc/self/fd/{}", binary.as_raw_fd()));
     command
         .arg0("vyomad")
         .args([kind, name, &more.to_string()])
@@ -163,6 +168,7 @@ pub(crate) fn start(binary: &Binary, reaper: &Reaper, role: Role<'_>) -> io::Res
     // SAFETY: see inside.
     unsafe { command.pre_exec(in_child) };
     let child = command.spawn()?;
+    drop(occupied);
     let pid = child.id().cast_signed();
     Ok(Process {
         pid,
@@ -171,7 +177,22 @@ pub(crate) fn start(binary: &Binary, reaper: &Reaper, role: Role<'_>) -> io::Res
     })
 }
 
-/// Moves a descriptor above `least`.
+/// Takes every free descriptor number below `above`, from the first of a role's on.
+fn occupy(any: &OwnedFd, above: RawFd) -> io::Result<Vec<OwnedFd>> {
+    use std::os::fd::FromRawFd;
+    let mut taken = Vec::new();
+    loop {
+        let number = fcntl(any, FcntlArg::F_DUPFD_CLOEXEC(crate::spec::fd::CONTROL))?;
+        // SAFETY: the descriptor was just made and belongs to nobody else.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+        if number >= above {
+            return Ok(taken);
+        }
+        taken.push(descriptor);
+    }
+}
+
+/// Moves a descriptor to a number from `least` on.
 fn move_up(descriptor: OwnedFd, least: RawFd) -> io::Result<OwnedFd> {
     use std::os::fd::FromRawFd;
     if descriptor.as_raw_fd() >= least {

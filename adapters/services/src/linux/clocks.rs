@@ -12,7 +12,7 @@ use vyoma_component::services::{Datetime, Instant};
 const NANOSECONDS: u64 = 1_000_000_000;
 
 /// `CLOCK_MONOTONIC`, from a zero point on.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Monotonic {
     /// What the kernel's clock showed at zero.
     zero: u64,

@@ -132,7 +132,7 @@ impl Linux {
 impl Linux {
     /// The clock that the guest sees.
     pub fn clock(&self) -> Monotonic {
-        self.clock
+        self.clock.clone()
     }
 }
 

@@ -20,7 +20,7 @@ fn linux() -> Linux {
         grants: Grants::default(),
         memory_bytes: None,
         data: None,
-        devices: Default::default(),
+        devices: vyoma_runtime::devices::Devices::default(),
         activity: Arc::new(Unwatched),
     })
     .unwrap()

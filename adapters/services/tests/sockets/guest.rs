@@ -69,7 +69,7 @@ impl App {
             },
             memory_bytes: None,
             data: None,
-            devices: Default::default(),
+            devices: vyoma_runtime::devices::Devices::default(),
             activity: Arc::new(Unwatched),
         };
         Self {

@@ -28,7 +28,9 @@ fn main() {
         ["hold", pin] => hold(pin),
         ["watch", pin] => watch(pin),
         ["read", bus, address, register] => read(bus, hex(address), hex(register)),
-        _ => println!("found {arguments:?}; expected hold PIN, watch PIN, read BUS ADDRESS REGISTER"),
+        _ => {
+            println!("found {arguments:?}; expected hold PIN, watch PIN, read BUS ADDRESS REGISTER")
+        }
     }
 }
 
@@ -37,16 +39,21 @@ fn hex(text: &str) -> u16 {
 }
 
 fn tour() {
-    println!("gpio: {}", of(pins()));
+    println!("gpio: {}", of(pins().map_err(|error| format!("{error:?}"))));
     println!("i2c: {}", of(sensor("1", 0x76, 0xd0)));
     println!("spi: {}", of(converter()));
-    println!("wasi:spi: {}", of(spi::open("LOOP").map(|_| "opened".to_owned())));
+    let opened = spi::open("LOOP").map(|_| "opened".to_owned());
+    println!(
+        "wasi:spi: {}",
+        of(opened.map_err(|error| format!("{error:?}")))
+    );
     println!("uart: {}", of(sentence()));
     println!("adc: {}", of(light()));
 }
 
-fn of<E: std::fmt::Debug>(outcome: Result<String, E>) -> String {
-    outcome.unwrap_or_else(|error| format!("{error:?}"))
+/// The outcome either way.
+fn of(outcome: Result<String, String>) -> String {
+    outcome.unwrap_or_else(|error| error)
 }
 
 fn pins() -> Result<String, bindings::wasi::gpio::general::GpioError> {
@@ -65,7 +72,7 @@ fn pins() -> Result<String, bindings::wasi::gpio::general::GpioError> {
 }
 
 fn sensor(bus: &str, address: u16, register: u16) -> Result<String, String> {
-    let bus = buses::open_i2c(bus).map_err(|error| format!("{error:?}"))?;
+    let bus = buses::open_i2c(bus).map_err(|error| error.name().to_owned())?;
     let bytes = bus
         .write_read(address, &[register as u8], 1)
         .map_err(|error| format!("{error:?}"))?;
@@ -73,27 +80,36 @@ fn sensor(bus: &str, address: u16, register: u16) -> Result<String, String> {
 }
 
 fn converter() -> Result<String, String> {
-    let device = buses::open_spi("ADC").map_err(|error| format!("{error:?}"))?;
+    let device = buses::open_spi("ADC").map_err(|error| error.name().to_owned())?;
     let bytes = device
         .transfer(&[1, 0xc0, 0])
         .map_err(|error| format!("{error:?}"))?;
-    Ok(format!("{}", u16::from(bytes[1] & 3) << 8 | u16::from(bytes[2])))
+    Ok(format!(
+        "{}",
+        u16::from(bytes[1] & 3) << 8 | u16::from(bytes[2])
+    ))
 }
 
 fn sentence() -> Result<String, String> {
-    let (port, input, _output) = uart::open("GPS", None).map_err(|error| format!("{error:?}"))?;
+    let (port, input, _output) =
+        uart::open("GPS", None).map_err(|error| error.name().to_owned())?;
     let mut text = Vec::new();
     while !text.ends_with(b"\n") {
-        let bytes = input.blocking_read(64).map_err(|error| format!("{error:?}"))?;
+        let bytes = input
+            .blocking_read(64)
+            .map_err(|error| format!("{error:?}"))?;
         text.extend(bytes);
     }
     let text = String::from_utf8_lossy(&text);
     Ok(format!("{} at {}", text.trim(), port.get_config().baud))
 }
 
-fn light() -> Result<String, bindings::vyoma::device::types::ErrorCode> {
-    let channel = adc::open("LIGHT")?;
-    Ok(format!("{} uV", channel.read_microvolts()?))
+fn light() -> Result<String, String> {
+    let channel = adc::open("LIGHT").map_err(|error| error.name().to_owned())?;
+    let value = channel
+        .read_microvolts()
+        .map_err(|error| error.name().to_owned())?;
+    Ok(format!("{value} uV"))
 }
 
 fn hold(name: &str) {

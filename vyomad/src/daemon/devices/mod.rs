@@ -149,12 +149,6 @@ impl Devices {
         })
     }
 
-    /// The simulated board.
-    #[cfg(feature = "simulate")]
-    pub(crate) fn simulator(&self) -> Option<(&Board, &vyoma_sim::Simulator)> {
-        self.simulator.as_ref().map(|it| (&self.board, it))
-    }
-
     /// Opens what `grants` give to an app that is about to start.
     pub(crate) fn give(&self, app: &Rc<str>, grants: &Grants) -> Given {
         let mut given = Given {

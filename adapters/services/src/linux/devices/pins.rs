@@ -83,7 +83,7 @@ impl Pins for Linux {
             },
             channel: Channel::default(),
             shared,
-            clock: self.clock,
+            clock: self.clock.clone(),
             log: RefCell::new(EdgeLog::new(MAX_EDGES)),
             watched: Cell::new(false),
             driven: Cell::new(None),

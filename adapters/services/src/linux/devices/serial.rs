@@ -147,7 +147,10 @@ impl Line {
             counters.parity,
             counters.buffer_overrun,
         ];
-        counts.iter().map(|count| *count as u32 as u64).sum()
+        counts
+            .iter()
+            .map(|count| u64::from(count.cast_unsigned()))
+            .sum()
     }
 
     fn is_ready(&self, events: PollFlags, timeout: Option<&Timespec>) -> bool {
