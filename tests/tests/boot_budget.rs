@@ -25,6 +25,7 @@ fn all_processes_of_a_full_iot_edge_and_a_full_robotics_rt_and_their_images_are_
     let output = Command::new(from_make_test("VYOMA_XTASK_BIN"))
         .args(["budget", "--quick", "--json"])
         .arg(&json)
+        .args(PROMISED.map(|(platform, ..)| format!("--platform={platform}")))
         .output()
         .expect("running xtask");
     let said = format!(

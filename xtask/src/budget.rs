@@ -72,9 +72,9 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// `cargo xtask budget`
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only this platform: iot-edge, robotics-rt or mcu-minimal. Default: all three.
-    #[arg(long, value_name = "PLATFORM")]
-    platform: Option<String>,
+    /// Only this platform (may be repeated): iot-edge, robotics-rt or mcu-minimal. Default: all three.
+    #[arg(long = "platform", value_name = "PLATFORM")]
+    platforms: Vec<String>,
     /// Write the figures to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -103,7 +103,8 @@ struct Measured {
 
 /// Measures, prints, and fails when something is over its budget.
 pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
-    let wanted = |name: &str| options.platform.as_deref().is_none_or(|only| only == name);
+    let wanted =
+        |name: &str| options.platforms.is_empty() || options.platforms.iter().any(|it| it == name);
     let mut figures = Vec::new();
     let mut measured = Vec::new();
     if BUDGETS.iter().any(|budget| wanted(budget.platform)) {
@@ -123,7 +124,7 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     ensure!(
         !figures.is_empty(),
         "--platform: found {:?}; expected iot-edge, robotics-rt or {MICROCONTROLLER}",
-        options.platform.as_deref().unwrap_or_default()
+        options.platforms
     );
     println!("{}", table(&figures));
     if let Some(path) = &options.json {

@@ -45,7 +45,7 @@ struct Package {
     source: Option<String>,
 }
 
-/// Checks the workspace and `apps/`; an error lists everything that is wrong.
+/// Checks the workspace, `apps/` and the firmware; an error lists everything that is wrong.
 pub(crate) fn check(context: &Context) -> anyhow::Result<()> {
     let path = context.root.join("deny.toml");
     let text = std::fs::read_to_string(&path)
@@ -54,7 +54,7 @@ pub(crate) fn check(context: &Context) -> anyhow::Result<()> {
         toml::from_str(&text).with_context(|| format!("{} is not cargo-deny's", path.display()))?;
     let mut faults = Vec::new();
     let mut count = 0;
-    for folder in [context.root.clone(), context.root.join("apps")] {
+    for folder in ["", "apps", "mcu-firmware/firmware"].map(|folder| context.root.join(folder)) {
         let mut cargo = context.cargo();
         let json = capture(cargo.current_dir(&folder).args([
             "metadata",

@@ -13,7 +13,7 @@ use crate::context::{Context, call, say, write_atomically};
 use crate::platforms::Arch;
 use crate::setup::{self, Need};
 use crate::side_by_side::side_by_side;
-use crate::{apps, artefacts, deny, kernel, platforms, spec};
+use crate::{apps, artefacts, deny, kernel, mcu, platforms, spec};
 
 /// `cargo xtask test`
 #[derive(Args)]
@@ -54,7 +54,7 @@ enum Kind {
 
 type Step = fn(&Context, &Options) -> anyhow::Result<Tally>;
 
-const STAGES: [(&str, Kind, Step); 14] = [
+const STAGES: [(&str, Kind, Step); 16] = [
     ("set-up", Kind::Ground, |context, _| {
         keep_own_copy(context)?;
         setup::ensure(context, Need::Everything).map(none)
@@ -74,6 +74,14 @@ const STAGES: [(&str, Kind, Step); 14] = [
         Kind::Check,
         |context, _| no_std(context).map(none),
     ),
+    (
+        "firmware: formatting and lints",
+        Kind::Check,
+        |context, _| mcu::check::style(context).map(none),
+    ),
+    ("firmware: both boards, and its size", Kind::Ground, |context, _| {
+        mcu::check::boards(context).map(none)
+    }),
     ("apps", Kind::Ground, |context, _| {
         stage_apps(context).map(none)
     }),

@@ -5,6 +5,7 @@
 use clap::ValueEnum;
 
 pub(crate) mod budget;
+pub(crate) mod check;
 pub(crate) mod firmware;
 pub(crate) mod flash;
 pub(crate) mod image;

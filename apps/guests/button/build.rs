@@ -1,0 +1,3 @@
+fn main() {
+    vyoma_build::small_app(2048);
+}
