@@ -218,7 +218,10 @@ fn apps_that_trap_recurse_or_exhaust_memory_end_alone_each_with_its_reason() {
     let Ending::Trapped(why) = install("stack-overflow", &plain) else {
         panic!("stack-overflow did not trap");
     };
-    assert!(why.contains("stack") || why.contains("out of bounds"), "{why}");
+    assert!(
+        why.contains("stack") || why.contains("out of bounds"),
+        "{why}"
+    );
     assert_eq!(install("memory-bomb", &bomb), Ending::OutOfMemory);
     counts_on(&board, before);
     let pong = board.app("pong");

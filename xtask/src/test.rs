@@ -79,9 +79,11 @@ const STAGES: [(&str, Kind, Step); 16] = [
         Kind::Check,
         |context, _| mcu::check::style(context).map(none),
     ),
-    ("firmware: both boards, and its size", Kind::Ground, |context, _| {
-        mcu::check::boards(context).map(none)
-    }),
+    (
+        "firmware: both boards, and its size",
+        Kind::Ground,
+        |context, _| mcu::check::boards(context).map(none),
+    ),
     ("apps", Kind::Ground, |context, _| {
         stage_apps(context).map(none)
     }),
