@@ -29,7 +29,9 @@ fn main() {
         ["watch", pin] => watch(pin),
         ["read", bus, address, register] => read(bus, hex(address), hex(register)),
         _ => {
-            println!("found {arguments:?}; expected hold PIN, watch PIN, read BUS ADDRESS REGISTER")
+            println!(
+                "found {arguments:?}; expected hold PIN, watch PIN, read BUS ADDRESS REGISTER"
+            );
         }
     }
 }
