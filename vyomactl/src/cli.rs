@@ -21,7 +21,7 @@ pub(crate) const DEFAULT_TARGET: &str = "unix:///run/vyoma/control.sock";
 #[command(name = "vyomactl", version, long_about = LONG_ABOUT, after_long_help = exit::table_text(),
           disable_help_subcommand = true, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// The device: unix:///PATH, or the path of its control socket
+    /// The device: unix:///PATH or the path of its control socket, or serial:///dev/ttyACM0[?baud=RATE]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "TARGET", env = "VYOMA_TARGET", default_value = DEFAULT_TARGET,
           value_hint = clap::ValueHint::AnyPath)]
     pub(crate) target: String,
@@ -49,7 +49,8 @@ const GLOBAL: &str = "Options of every command";
 const LONG_ABOUT: &str = "\
 Operate a Vyoma device: its apps, their logs, the device itself.
 
-vyomactl talks to the control socket of a device, or of a hosted vyomad on this machine. Every command \
+vyomactl talks to the control socket of a device, or of a hosted vyomad on this machine, or to a microcontroller \
+on a serial port. Every command \
 knows --output json; errors are then JSON on standard error too. What apps and devices say is shown with terminal escapes \
 made harmless. `vyomactl completions SHELL` prints shell completions, `vyomactl man` the man page.";
 

@@ -12,19 +12,13 @@ use vyoma_component::program::Needs;
 use vyoma_runtime::component::{self, ComponentInfo};
 
 use crate::exit::{Exit, Failure};
+use crate::microcontroller;
 use crate::output::{Align, Cell, Output, Style, Table, clean};
 use crate::package::{self, Found};
 use crate::units;
 
 /// KiB in a WebAssembly page.
 const PAGE_KIB: u64 = 64;
-
-/// What the firmware of a microcontroller keeps for itself: static data, heap, its stack and the loader's (everything but the
-/// region POOL of mcu-firmware/firmware/memory).
-const FIRMWARE_KB: u64 = 38;
-
-/// An app's native stack there, when the profile names none.
-const FIRMWARE_STACK_KB: u32 = 4;
 
 /// Whether a platform runs a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -183,14 +177,10 @@ fn outlook(
 /// What it needs to start and what there is, in KiB.
 fn memory_kib(profile: &Profile, info: &ComponentInfo, needs: Option<Needs>) -> (u64, u64) {
     match (profile.engine, needs) {
-        (Engine::Wasm3, Some(needs)) => {
-            let stack = profile.runtime.stack_size_kb.unwrap_or(FIRMWARE_STACK_KB);
-            let bytes = needs.microcontroller_bytes(u64::from(stack) * 1024);
-            (
-                bytes.div_ceil(1024),
-                profile.ram_kb.saturating_sub(FIRMWARE_KB),
-            )
-        }
+        (Engine::Wasm3, Some(needs)) => (
+            microcontroller::needs_bytes(profile, &needs).div_ceil(1024),
+            microcontroller::gives_kib(profile),
+        ),
         _ => (info.memory_pages.saturating_mul(PAGE_KIB), profile.ram_kb),
     }
 }

@@ -4,11 +4,13 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde_json::json;
 use vyoma_capabilities::control::{Request, Response, Upload};
+use vyoma_capabilities::manifest::compact;
 
 use crate::ahead_of_time::{self, Outcome};
 use crate::cli::InstallArgs;
-use crate::client::{Client, Patience};
+use crate::client::{Client, ManifestForm, Patience};
 use crate::exit::{Exit, Failure};
+use crate::microcontroller;
 use crate::output::{Output, Style, clean};
 use crate::package::Package;
 use crate::units;
@@ -29,6 +31,9 @@ pub(crate) fn install(
             Outcome::NotTaken => (None, None),
         }
     };
+    if client.manifest_form() == ManifestForm::Compact {
+        microcontroller::check(client, package)?;
+    }
     let answer = send(client, package, code.as_deref(), out)?;
     let Response::Installed {
         app,
@@ -80,21 +85,44 @@ fn send(
     let size = package.component.len();
     let total = size + code.map_or(0, <[u8]>::len);
     let mut bar = Bar::new(&package.manifest.app.name, total, out);
-    client.send(&Request::Install {
-        manifest: package.manifest_text.clone(),
-        component_size: size as u64,
-        sha256: package.sha256.clone(),
-        ahead_of_time: code.map(|code| Upload {
-            size: code.len() as u64,
-            sha256: vyoma_runtime::sha256_hex(code),
-        }),
-    })?;
+    client.send(&announcement(package, client.manifest_form(), code)?)?;
     client.upload(&package.component, |sent| bar.show(sent))?;
     if let Some(code) = code {
         client.upload(code, |sent| bar.show(size + sent))?;
     }
     bar.waiting();
     client.answer(Patience::Compiling)
+}
+
+/// What is said before the bytes.
+fn announcement(
+    package: &Package,
+    form: ManifestForm,
+    code: Option<&[u8]>,
+) -> Result<Request, Failure> {
+    let component_size = package.component.len() as u64;
+    let sha256 = package.sha256.clone();
+    Ok(match form {
+        ManifestForm::Text => Request::Install {
+            manifest: package.manifest_text.clone(),
+            component_size,
+            sha256,
+            ahead_of_time: code.map(|code| Upload {
+                size: code.len() as u64,
+                sha256: vyoma_runtime::sha256_hex(code),
+            }),
+        },
+        ManifestForm::Compact => Request::InstallCompact {
+            manifest: compact::encode(&package.manifest).map_err(|error| {
+                Failure::new(
+                    Exit::Invalid,
+                    format!("{}: {error}", package.manifest_path.display()),
+                )
+            })?,
+            component_size,
+            sha256,
+        },
+    })
 }
 
 /// How far an upload is, on standard error when that is a terminal; silent otherwise. Its line is gone when it is dropped.

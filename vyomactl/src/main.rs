@@ -1,4 +1,4 @@
-//! `vyomactl`: what an operator does to a Vyoma device, over its control socket.
+//! `vyomactl`: what an operator does to a Vyoma device, over its control socket or a serial line.
 //!
 //! It asks and shows; it decides nothing about apps (that is the device's part) and keeps no state of its own. Called
 //! by people in a terminal and by scripts: every command has a JSON form and every failure an exit code of its kind.
@@ -16,19 +16,22 @@ mod device;
 mod exit;
 mod inspect;
 mod install;
+mod microcontroller;
 mod output;
 mod package;
 mod reference;
 mod streams;
+mod target;
 mod top;
 mod units;
 
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
-use client::{Client, Target};
+use client::Client;
 use exit::Failure;
 use output::Output;
+use target::Target;
 
 fn main() -> ExitCode {
     let cli = match cli::parse() {

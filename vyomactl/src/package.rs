@@ -28,6 +28,8 @@ pub(crate) struct Package {
     pub(crate) manifest_text: String,
     /// The same, understood.
     pub(crate) manifest: Manifest,
+    /// Where it was found.
+    pub(crate) manifest_path: PathBuf,
     /// Where the component was found.
     pub(crate) component_path: PathBuf,
     /// The component.
@@ -70,6 +72,7 @@ impl Package {
         Ok(Self {
             manifest_text,
             manifest,
+            manifest_path,
             component_path,
             component,
             sha256,

@@ -79,7 +79,7 @@ fn a_mistake_on_the_command_line_is_one_line_and_2() {
         &["top", "--count", "0"],
         &["ps", "--timeout", "0"],
         &["ps", "--target", "ssh://device"],
-        &["ps", "--target", "serial:///dev/ttyACM0"],
+        &["ps", "--target", "serial:///dev/ttyACM0?baud=fast"],
         &["ps", "--target", ""],
     ] {
         let outcome = run(args);

@@ -7,9 +7,17 @@
 
 mod device;
 mod exit_codes;
+// The device of vyoma-mcu-core's own tests.
+#[path = "../../../mcu-firmware/core/tests/it/flash.rs"]
+#[allow(dead_code, reason = "what other tests need of it")]
+mod flash;
 mod hostile;
 mod install;
 mod json;
+#[path = "../../../mcu-firmware/core/tests/it/played.rs"]
+#[allow(dead_code, reason = "what other tests need of it")]
+mod played;
 mod reference;
+mod serial;
 mod streams;
 mod terminal;

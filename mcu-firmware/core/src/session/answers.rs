@@ -72,7 +72,11 @@ impl Answers {
             // `count` is at most MAX_KNOWN: one byte.
             message: Vec::from([APPS, count as u8]),
             sent: 0,
-            then: Then::Apps { next: 0, count },
+            then: if count == 0 {
+                Then::Nothing
+            } else {
+                Then::Apps { next: 0, count }
+            },
         }
     }
 

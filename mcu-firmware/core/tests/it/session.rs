@@ -149,6 +149,12 @@ fn ps_of_all_apps_goes_over_several_frames() {
 }
 
 #[test]
+fn a_device_without_apps_says_so() {
+    let mut operator = Operator::greeted(device(&[]));
+    assert_eq!(operator.call(&Request::Ps), Response::Apps(Vec::new()));
+}
+
+#[test]
 fn logs_are_of_all_or_one_app_limited_by_time_and_number() {
     let mut operator = Operator::greeted(device(&["a", "b"]));
     for number in 0..6 {
