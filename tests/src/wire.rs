@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 
-use vyoma_capabilities::control::{Request, Response};
+use vyoma_capabilities::control::{PROTOCOL, Request, Response};
 use vyoma_capabilities::link::{
     Caller, Frame, Kind, MAX_BODY, MAX_FRAME, Receiver, encode_request, take_response,
 };
@@ -28,6 +28,17 @@ impl Wire {
         let frame = wire.caller.open(&mut buffer).to_vec();
         let (kind, _) = wire.exchange(&frame);
         assert_eq!(kind, Kind::Opened);
+        let greeting = wire.ask(&Request::Hello { protocol: PROTOCOL });
+        assert!(
+            matches!(
+                greeting,
+                Some(Response::Hello {
+                    protocol: PROTOCOL,
+                    ..
+                })
+            ),
+            "{greeting:?}"
+        );
         wire
     }
 

@@ -63,13 +63,13 @@ fn device_count() -> i32 {
 }
 
 /// Up to the guest's end. An error means that its first instruction was never reached.
-fn run(spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
+fn run(mut spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
     set_process_name(&spec.name);
     default_signals()?;
     let artefact = take(fd::CODE, "compiled artefact")?;
     let page = Page::map(&take(fd::SHARED, "heartbeat page")?)?;
     let data = take_data(spec.grants.filesystem)?;
-    let devices = take_devices(spec.devices)?;
+    let devices = take_devices(std::mem::take(&mut spec.devices))?;
 
     let role = Role::App {
         grants: &spec.grants,

@@ -43,6 +43,9 @@ use crate::{board, control, memory, pins};
 pub(crate) use inspect::inspect;
 pub(crate) use record::Records;
 
+/// One for each app that runs, and one for looking at a component that is being installed.
+const ARENAS: usize = MAX_APPS + 1;
+
 /// What the firmware knows and shares between its tasks.
 pub(crate) struct Device {
     pub(crate) profile: Profile,
@@ -51,7 +54,7 @@ pub(crate) struct Device {
     apps: RefCell<Vec<Rc<App>>>,
     pub(crate) store: RefCell<Apps>,
     pub(crate) records: RefCell<Records>,
-    pool: RefCell<Pool<MAX_APPS>>,
+    pool: RefCell<Pool<ARENAS>>,
     /// Held by whoever loads: there is one loader's stack.
     loader: Mutex<NoopRawMutex, ()>,
     /// Most bytes of the loader's stack that were ever used.
