@@ -10,6 +10,7 @@ use vyoma_capabilities::profile::{self, Engine, PLATFORMS, Profile};
 use vyoma_capabilities::resolve::resolve;
 use vyoma_component::program::Needs;
 use vyoma_runtime::component::{self, ComponentInfo};
+use vyoma_runtime::sizes::{FunctionSize, MICROCONTROLLER};
 
 use crate::exit::{Exit, Failure};
 use crate::microcontroller;
@@ -185,6 +186,19 @@ fn memory_kib(profile: &Profile, info: &ComponentInfo, needs: Option<Needs>) -> 
     }
 }
 
+/// What of a function is more than the engine takes.
+fn too_large(found: FunctionSize, takes: FunctionSize) -> Option<String> {
+    [
+        (found.values, takes.values, "values at once"),
+        (found.nesting, takes.nesting, "blocks in each other"),
+    ]
+    .into_iter()
+    .find(|(found, takes, _)| found > takes)
+    .map(|(found, takes, what)| {
+        format!("does not fit: a function has {found} {what}, the engine there takes {takes}")
+    })
+}
+
 fn judge(
     profile: &Profile,
     info: &ComponentInfo,
@@ -206,6 +220,11 @@ fn judge(
             Verdict::No,
             format!("starts with {starts_with} KiB of memory, but resources.memory_kb = {allowed}"),
         );
+    }
+    if profile.engine == Engine::Wasm3
+        && let Some(text) = too_large(info.largest_function, MICROCONTROLLER)
+    {
+        return (Verdict::DoesNotFit, text);
     }
     let lacking = without.join(", ");
     let (needs, gives) = memory_kib(profile, info, needs);
@@ -244,6 +263,13 @@ fn show(report: &Report, out: &mut Output) -> Result<(), Failure> {
         ("sha256", info.sha256.clone()),
         ("size", format!("{} bytes", info.size)),
         ("memory", memory(info)),
+        (
+            "functions",
+            format!(
+                "at most {} values at once, {} blocks in each other",
+                info.largest_function.values, info.largest_function.nesting
+            ),
+        ),
         ("features", info.features.join(", ")),
     ];
     for (name, list) in [("imports", &info.imports), ("exports", &info.exports)] {

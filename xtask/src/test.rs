@@ -364,8 +364,9 @@ fn harness(command: &mut Command, options: &Options, arguments: &[&str]) {
     }
 }
 
-/// Two runs: what needs no engine, in debug with its overflow checks; and what carries Wasmtime, in release for the
-/// images' own target, since that build of Wasmtime is there already and a debug Cranelift is twenty times slower.
+/// Three runs: what does not carry Wasmtime, in debug with its overflow checks; what does, in release for the images' own
+/// target, since that build of Wasmtime is there already and a debug Cranelift is twenty times slower; and wasm3 as it is
+/// built for a microcontroller.
 fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
     const WITH_ENGINE: [&str; 4] = [
         "vyoma-adapter-wasmtime",
@@ -373,7 +374,9 @@ fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
         "vyoma-engine-speed",
         "vyomad",
     ];
+    let aotc = artefacts::aotc(context)?;
     let mut light = cargo_test(context);
+    light.env("VYOMA_AOTC", &aotc);
     light.args(["--workspace", "--exclude", "vyoma-system-tests"]);
     for package in WITH_ENGINE {
         light.args(["--exclude", package]);
@@ -386,12 +389,20 @@ fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
     for package in WITH_ENGINE {
         with_engine.args(["--package", package]);
     }
+    with_engine.env("VYOMA_AOTC", &aotc);
     harness(&mut with_engine, options, &[]);
+    let mut small = cargo_test(context);
+    small.args(["--package", "vyoma-adapter-wasm3", "--features", "small"]);
+    for tests in ["engine", "branches", "unreachable"] {
+        small.args(["--test", tests]);
+    }
+    harness(&mut small, options, &[]);
     let light = run(light)?;
     let with_engine = run(with_engine)?;
+    let small = run(small)?;
     Ok(Tally {
-        passed: light.passed + with_engine.passed,
-        failed: light.failed + with_engine.failed,
+        passed: light.passed + with_engine.passed + small.passed,
+        failed: light.failed + with_engine.failed + small.failed,
     })
 }
 

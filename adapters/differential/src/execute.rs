@@ -15,8 +15,9 @@ use crate::engines;
 /// First argument of a child: then come the engine, the component and the file for the report.
 pub const CHILD: &str = "--child";
 
-/// How long one engine may take for one component. Generated ones end after a bounded number of steps, in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long one engine may take for one component. Generated ones end after a bounded number of steps, in milliseconds, and
+/// are compiled in seconds; the rest is for machines that are busy.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Most bytes of linear memory: what generated modules may declare, see [`crate::generate`].
 const MEMORY: u64 = 1 << 20;
@@ -89,12 +90,22 @@ pub fn outcome(program: &Path, engine: &str, file: &Path) -> Result<Outcome, std
     })
 }
 
-/// Runs the component in `file` on every engine: outcomes in the order of [`engines::names`].
+/// Runs the component in `file` on every engine, at the same time: outcomes in the order of [`engines::names`].
 pub fn all(program: &Path, file: &Path) -> Result<Vec<(&'static str, Outcome)>, std::io::Error> {
-    engines::names()
-        .into_iter()
-        .map(|engine| Ok((engine, outcome(program, engine, file)?)))
-        .collect()
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = engines::names()
+            .into_iter()
+            .map(|engine| (engine, scope.spawn(|| outcome(program, engine, file))))
+            .collect();
+        runs.into_iter()
+            .map(|(engine, run)| {
+                let outcome = run
+                    .join()
+                    .unwrap_or_else(|_| Err(std::io::Error::other("the thread panicked")));
+                Ok((engine, outcome?))
+            })
+            .collect()
+    })
 }
 
 /// One line for each engine that differs from the first; and for each that did not survive.

@@ -5,7 +5,7 @@ use vyoma_runtime::component;
 use vyoma_runtime::conformance::plain;
 use wasm_smith::{Config, InstructionKind, InstructionKinds, Module};
 
-use crate::wrap;
+use crate::{control, wrap};
 
 /// Bytes that wasm-smith draws from; more make larger modules.
 const SOURCE: usize = 6000;
@@ -46,9 +46,17 @@ impl Numbers {
     }
 }
 
-/// The component of this number; none when wasm-smith came to something that is not admitted.
+/// The component of this number; none when wasm-smith came to something that is not admitted. Each third number is about
+/// control flow ([`control`]).
 pub fn component(seed: u64) -> Result<Option<Vec<u8>>, String> {
     let mut numbers = Numbers::new(seed);
+    if seed % 3 == 2 {
+        let module = control::module(&mut numbers);
+        let wrapped = wrap::wrap(&module, control::FUEL, FUEL, &mut numbers)?;
+        let bytes = plain::component(&wrapped)?;
+        component::check(&bytes).map_err(|error| format!("not admitted: {error}"))?;
+        return Ok(Some(bytes));
+    }
     let source: Vec<u8> = (0..SOURCE).map(|_| numbers.next() as u8).collect();
     let config = config(seed)?;
     // It fails when what it drew does not fit its own bounds.

@@ -13,7 +13,7 @@ use wasmparser::{
     WasmFeatures,
 };
 
-use crate::functions::{FunctionSize, Functions};
+use crate::sizes::{FunctionSize, Sizes};
 use crate::{EngineError, sha256_hex};
 
 /// What a component says about itself.
@@ -110,9 +110,8 @@ const NAMES: &[(WasmFeatures, &str)] = &[
 /// Reads a component: well-formed or refused. It need not be one that [`check`] admits.
 pub fn inspect(bytes: &[u8]) -> Result<ComponentInfo, EngineError> {
     shape(bytes)?;
-    let functions =
-        Functions::validate(bytes, WasmFeatures::all()).map_err(|error| malformed(&error))?;
-    let mut info = read(bytes, functions.size())?;
+    let sizes = Sizes::validate(bytes, WasmFeatures::all()).map_err(|error| malformed(&error))?;
+    let mut info = read(bytes, sizes.function())?;
     info.features = used_features(bytes)
         .map(|(_, name)| name.to_owned())
         .collect();
@@ -122,15 +121,15 @@ pub fn inspect(bytes: &[u8]) -> Result<ComponentInfo, EngineError> {
 /// Whether this project runs it: well-formed, a command of WASI 0.2, only admitted features and imports.
 pub fn check(bytes: &[u8]) -> Result<(), EngineError> {
     shape(bytes)?;
-    let functions = Functions::validate(bytes, ADMITTED).map_err(|error| {
+    let sizes = Sizes::validate(bytes, ADMITTED).map_err(|error| {
         // Which kind of error it is decides what helps: with every feature on, a malformed component still fails.
         match validate(bytes, WasmFeatures::all()) {
             Err(malformation) => malformed(&malformation),
             Ok(()) => unadmitted(bytes, &error),
         }
     })?;
-    functions.admitted().map_err(EngineError::Refused)?;
-    let info = read(bytes, functions.size())?;
+    sizes.admitted().map_err(EngineError::Refused)?;
+    let info = read(bytes, sizes.function())?;
     for import in &info.imports {
         if host::interface::<Known>(import).is_none() {
             return Err(EngineError::Refused(format!(

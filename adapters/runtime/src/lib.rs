@@ -10,8 +10,8 @@ pub mod component;
 pub mod conformance;
 mod cpu;
 pub mod devices;
-pub mod functions;
 pub mod network;
+pub mod sizes;
 pub mod trap;
 
 use std::fs::File;

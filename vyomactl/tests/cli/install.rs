@@ -331,6 +331,47 @@ fn inspect_says_what_a_component_needs_and_a_platform_gives() {
 }
 
 #[test]
+fn inspect_says_where_a_function_is_too_large() {
+    let app = App::new(10, "");
+    let inspect = |function: &str| -> serde_json::Value {
+        let text = format!(
+            r#"(component
+                (core module $m (memory (export "memory") 1) (func {function})
+                  (func (export "run") (result i32) i32.const 0))
+                (core instance $i (instantiate $m))
+                (func $run (result (result)) (canon lift (core func $i "run")))
+                (instance $r (export "run" (func $run)))
+                (export "wasi:cli/run@0.2.6" (instance $r)))"#
+        );
+        fs::write(app.path("hello.wasm"), wat::parse_str(text).unwrap()).unwrap();
+        let outcome = run(&["inspect", &app.text(""), "--output", "json"]);
+        serde_json::from_str(&outcome.out).unwrap()
+    };
+    let report = inspect(&format!("(local {})", "i32 ".repeat(193)));
+    assert_eq!(report["largest_function"]["values"], 193);
+    let platforms = report["platforms"].as_array().unwrap();
+    for platform in &platforms[..5] {
+        assert!(
+            platform["verdict"].as_str().unwrap().starts_with("runs"),
+            "{platform}"
+        );
+    }
+    assert_eq!(
+        platforms[5]["text"],
+        "does not fit: a function has 193 values at once, the engine there takes 192"
+    );
+    let report = inspect(&format!("{}{}", "block ".repeat(2001), "end ".repeat(2001)));
+    let refused = report["refused"].as_str().unwrap();
+    assert!(
+        refused.contains("has 2001 blocks in each other") && refused.contains("at most 2000"),
+        "{refused}"
+    );
+    for platform in report["platforms"].as_array().unwrap() {
+        assert_eq!(platform["verdict"], "no", "{platform}");
+    }
+}
+
+#[test]
 fn inspect_leaves_out_a_manifest_that_means_another_component() {
     let app = App::new(10, "");
     fs::write(app.path("other.wasm"), component(2)).unwrap();

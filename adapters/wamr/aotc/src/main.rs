@@ -23,7 +23,7 @@ use vyoma_capabilities::profile::OptimizationLevel;
 use vyoma_component::program::Program;
 use vyoma_services::artefact::{self, Kind};
 
-use vyoma_runtime::{CpuLevel, functions};
+use vyoma_runtime::{CpuLevel, sizes};
 
 const USAGE: &str = "usage: vyoma-aotc --target aarch64|x86_64 [--cpu v1|v2|v8] [--level none|size|balanced|speed] --out FILE COMPONENT\n\
     `-` is stdin or stdout. --cpu: v2 for x86_64 and v8 for aarch64 unless given; --level: speed unless given.\n\
@@ -150,7 +150,7 @@ fn compile(component: &[u8], arguments: &Arguments) -> Result<Vec<u8>, String> {
     vyoma_runtime::component::check(component).map_err(|error| error.to_string())?;
     let program = Program::of(component).map_err(|refusal| refusal.to_string())?;
     let folder = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
-    let largest = functions::largest(component).map_err(|error| error.to_string())?;
+    let largest = sizes::largest_function(component).map_err(|error| error.to_string())?;
     let level = if largest.loops > MANY_LOOPS {
         OptimizationLevel::None
     } else {

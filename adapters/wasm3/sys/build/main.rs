@@ -28,7 +28,7 @@ const SMALL: [(&str, &str); 10] = [
     // Only switches the check on: the limit itself is set for each call.
     ("d_m3MaxNativeStack", "4096"),
     ("d_m3CodePageAlignSize", "1024"),
-    // MICROCONTROLLER in adapters/runtime/src/functions.rs; the function itself is a level, too.
+    // MICROCONTROLLER in adapters/runtime/src/sizes.rs; the function itself is a level, too.
     ("d_m3MaxFunctionStackHeight", "192"),
     ("d_m3ValCtrlDepth", "64"),
     // Two for each value, and for each of a function's results; constants.
@@ -41,7 +41,7 @@ const SMALL: [(&str, &str); 10] = [
 /// Settings for Linux, where 64-bit slots are fastest.
 const HOSTED: [(&str, &str); 6] = [
     ("d_m3Use32BitSlots", "0"),
-    // ADMITTED in adapters/runtime/src/functions.rs; the function itself is a level, too. A level costs 24 bytes of native
+    // ADMITTED in adapters/runtime/src/sizes.rs; the function itself is a level, too. A level costs 24 bytes of native
     // stack while a function is validated, and 300 while it is compiled.
     ("d_m3MaxFunctionStackHeight", "8000"),
     ("d_m3ValCtrlDepth", "2001"),

@@ -3,7 +3,7 @@
 use super::{ENOUGH, sizes};
 use crate::conformance::Refusal;
 use crate::conformance::guest::{Shape, binary, command};
-use crate::functions::ADMITTED;
+use crate::sizes::ADMITTED;
 
 fn linked(body: &str) -> Result<Vec<u8>, String> {
     command(body, Shape::Linked)
@@ -93,12 +93,12 @@ pub(in crate::conformance) fn refusals() -> Vec<Refusal> {
         Refusal {
             name: "a_function_that_holds_more_values_than_every_engine_takes_is_refused_by_name",
             bytes: || command(&sizes::held(ADMITTED.values + 1), Shape::Plain),
-            words: &["holds 8001 values", "at most 8000", "offset 0x"],
+            words: &["has 8001 values at once", "at most 8000", "offset 0x"],
         },
         Refusal {
             name: "a_function_that_nests_more_blocks_than_every_engine_takes_is_refused_by_name",
             bytes: || command(&sizes::blocks(ADMITTED.nesting + 1), Shape::Plain),
-            words: &["nests 2001 blocks", "at most 2000", "offset 0x"],
+            words: &["has 2001 blocks in each other", "at most 2000", "offset 0x"],
         },
         Refusal {
             name: "an_interface_that_no_host_has_is_refused_by_name",

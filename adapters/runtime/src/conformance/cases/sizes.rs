@@ -1,4 +1,4 @@
-//! Functions as large as any that is admitted ([`crate::functions`]), and code that is valid for odd reasons.
+//! Functions as large as any that is admitted ([`crate::sizes`]), and code that is valid for odd reasons.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use vyoma_capabilities::lifecycle::Ending;
 
 use super::{run, trapped};
 use crate::conformance::{Outcome, Program, Run};
-use crate::functions::ADMITTED;
+use crate::sizes::{ADMITTED, EXPORTS, TYPES};
 use crate::trap;
 
 /// A run of a guest whose text is long, which exits well.
@@ -34,6 +34,8 @@ pub(super) fn cases() -> Vec<Run> {
             "a_local_may_be_set_20000_times_while_its_old_value_is_an_operand",
             || old_values(20_000),
         ),
+        large("a_function_may_have_1000_parameters_and_results", signature),
+        large("a_module_may_have_thousands_of_types_and_exports", parts),
     ]);
     cases
 }
@@ -118,6 +120,46 @@ fn old_values(times: usize) -> String {
         one.repeat(times),
         times * (times - 1) / 2
     )
+}
+
+/// 600 parameters, of which the last 400 are the results.
+fn signature() -> String {
+    let numbers = |from: u32, what: &str| {
+        (from..600).fold(String::new(), |text, number| {
+            text + &format!("{what} {number}\n")
+        })
+    };
+    format!(
+        "(func $many (param {}) (result {}) {})
+         (func $run (result i32) {} call $many {} (i64.ne (i64.const {})))",
+        "i64 ".repeat(600),
+        "i64 ".repeat(400),
+        numbers(200, "local.get"),
+        numbers(0, "i64.const"),
+        "i64.add ".repeat(399),
+        (200..600).sum::<u32>()
+    )
+}
+
+/// Types that are all different, and exports besides the three that a program has.
+fn parts() -> String {
+    let mut body = String::from("(func $run (result i32) (i32.const 0))\n");
+    for number in 3..EXPORTS {
+        let _ = write!(body, "(export \"{}{number}\" (func $run))", "n".repeat(20));
+    }
+    for number in 0..TYPES - 50 {
+        let params: String = (0..14)
+            .map(|bit| {
+                if number >> bit & 1 == 0 {
+                    "i32 "
+                } else {
+                    "i64 "
+                }
+            })
+            .collect();
+        let _ = write!(body, "(type (func (param {params})))");
+    }
+    body
 }
 
 /// What comes after a branch has no types; any of it is valid.
@@ -222,14 +264,14 @@ fn unreachable() -> Vec<Run> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::functions;
+    use crate::sizes;
 
-    fn size(body: &str) -> functions::FunctionSize {
+    fn size(body: &str) -> sizes::FunctionSize {
         let module = wat::parse_str(format!(
             "(module (memory 1) (func $check (param i32 i32)) {body})"
         ))
         .unwrap();
-        functions::largest(&module).unwrap()
+        sizes::largest_function(&module).unwrap()
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! How much one function may hold and nest. WebAssembly knows no bound for either, but engines do, each another one.
-//! Admission therefore has one for all of them, which all are built and tested to hold.
+//! How large the parts of a component may be: above all, how much one function may hold and nest. WebAssembly knows no bounds
+//! for that, but engines do, each other ones. Admission has one set for all of them, which all are built and tested to hold.
 
 use serde::Serialize;
 use wasmparser::{
-    BinaryReaderError, FuncValidator, FuncValidatorAllocations, FunctionBody, ModuleArity as _,
-    Operator, Parser, ValidPayload, Validator, WasmFeatures, WasmModuleResources,
+    BinaryReaderError, CompositeInnerType, FuncValidator, FuncValidatorAllocations, FunctionBody,
+    ModuleArity as _, Operator, Parser, Payload, ValidPayload, Validator, WasmFeatures,
+    WasmModuleResources,
 };
 
 use crate::{EngineError, component};
@@ -36,7 +37,16 @@ pub const MICROCONTROLLER: FunctionSize = FunctionSize {
     loops: 63,
 };
 
-/// A figure of a function, and where in the file that function is.
+/// Most parameters and results of a function type, together (d_m3MaxSaneFunctionArgRetCount of wasm3).
+pub const SIGNATURE: u32 = 1000;
+/// Most types of a module, and most exports. wasm3 takes more, but what WAMR does to compare each with each takes long.
+pub const TYPES: u32 = 10_000;
+/// See [`TYPES`].
+pub const EXPORTS: u32 = 10_000;
+/// Most bytes of an export's name (d_m3MaxSaneUtf8Length of wasm3).
+pub const NAME: u32 = 10_000;
+
+/// A figure of a part, and where in the file that part is.
 #[derive(Debug, Clone, Copy, Default)]
 struct Largest {
     found: u32,
@@ -51,23 +61,27 @@ impl Largest {
     }
 }
 
-/// The largest figures of all functions of a component.
+/// The largest figures of all parts of a component.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Functions {
+pub(crate) struct Sizes {
     values: Largest,
     nesting: Largest,
     loops: Largest,
+    signature: Largest,
+    types: Largest,
+    exports: Largest,
+    name: Largest,
 }
 
 /// The most that any function of a component or module holds and nests. Errors: it is not valid.
-pub fn largest(bytes: &[u8]) -> Result<FunctionSize, EngineError> {
-    Functions::validate(bytes, WasmFeatures::all())
-        .map(|functions| functions.size())
+pub fn largest_function(bytes: &[u8]) -> Result<FunctionSize, EngineError> {
+    Sizes::validate(bytes, WasmFeatures::all())
+        .map(|sizes| sizes.function())
         .map_err(|error| component::malformed(&error))
 }
 
-impl Functions {
-    /// Validates a component or module with `features` and measures its functions on the way.
+impl Sizes {
+    /// Validates a component or module with `features` and measures it on the way.
     pub(crate) fn validate(
         bytes: &[u8],
         features: WasmFeatures,
@@ -76,22 +90,50 @@ impl Functions {
         let mut parser = Parser::new(0);
         parser.set_features(features);
         let mut bodies = Vec::new();
+        let mut sizes = Self::default();
         for payload in parser.parse_all(bytes) {
-            if let ValidPayload::Func(function, body) = validator.payload(&payload?)? {
+            let payload = payload?;
+            if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
                 bodies.push((function, body));
             }
+            sizes.measure_section(&payload)?;
         }
-        let mut functions = Self::default();
         let mut allocations = FuncValidatorAllocations::default();
         for (function, body) in bodies {
             let mut validator = function.into_validator(allocations);
-            functions.measure(&body, &mut validator)?;
+            sizes.measure_function(&body, &mut validator)?;
             allocations = validator.into_allocations();
         }
-        Ok(functions)
+        Ok(sizes)
     }
 
-    fn measure<T: WasmModuleResources>(
+    fn measure_section(&mut self, payload: &Payload<'_>) -> Result<(), BinaryReaderError> {
+        match payload {
+            Payload::TypeSection(section) => {
+                self.types.take(section.count(), section.range().start);
+                for group in section.clone().into_iter_with_offsets() {
+                    let (offset, group) = group?;
+                    for ty in group.types() {
+                        if let CompositeInnerType::Func(ty) = &ty.composite_type.inner {
+                            let count = ty.params().len() + ty.results().len();
+                            self.signature.take(count as u32, offset);
+                        }
+                    }
+                }
+            }
+            Payload::ExportSection(section) => {
+                self.exports.take(section.count(), section.range().start);
+                for export in section.clone().into_iter_with_offsets() {
+                    let (offset, export) = export?;
+                    self.name.take(export.name.len() as u32, offset);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn measure_function<T: WasmModuleResources>(
         &mut self,
         body: &FunctionBody<'_>,
         validator: &mut FuncValidator<T>,
@@ -134,7 +176,7 @@ impl Functions {
     }
 
     /// What the largest functions need.
-    pub(crate) fn size(&self) -> FunctionSize {
+    pub(crate) fn function(&self) -> FunctionSize {
         FunctionSize {
             values: self.values.found,
             nesting: self.nesting.found,
@@ -144,23 +186,33 @@ impl Functions {
 
     /// Whether that is admitted; else why not, for people.
     pub(crate) fn admitted(&self) -> Result<(), String> {
-        for (largest, bound, holds, what) in [
+        let bounds: [(Largest, u32, &str, &str); 6] = [
             (
                 self.values,
                 ADMITTED.values,
-                "holds",
+                "function",
                 "values at once (parameters, locals, operands, results of open blocks)",
             ),
             (
                 self.nesting,
                 ADMITTED.nesting,
-                "nests",
+                "function",
                 "blocks in each other",
             ),
-        ] {
+            (
+                self.signature,
+                SIGNATURE,
+                "function type",
+                "parameters and results",
+            ),
+            (self.types, TYPES, "type section", "types"),
+            (self.exports, EXPORTS, "export section", "exports"),
+            (self.name, NAME, "export", "bytes of name"),
+        ];
+        for (largest, bound, part, what) in bounds {
             if largest.found > bound {
                 return Err(format!(
-                    "the function at offset {:#x} {holds} {} {what}, expected at most {bound}, which every engine here takes; split it, or build with optimisation",
+                    "the {part} at offset {:#x} has {} {what}, expected at most {bound}, which every engine here takes",
                     largest.offset, largest.found
                 ));
             }
@@ -175,7 +227,7 @@ mod tests {
 
     fn size(text: &str) -> (u32, u32) {
         let module = wat::parse_str(format!("(module {text})")).unwrap();
-        let size = largest(&module).unwrap();
+        let size = largest_function(&module).unwrap();
         (size.values, size.nesting)
     }
 
@@ -206,7 +258,7 @@ mod tests {
             "(module (func (loop (block (loop (if (i32.const 0) (then))))) (loop)))",
         )
         .unwrap();
-        let size = largest(&module).unwrap();
+        let size = largest_function(&module).unwrap();
         assert_eq!((size.nesting, size.loops), (4, 2));
     }
 
@@ -228,12 +280,62 @@ mod tests {
             "end ".repeat(2001)
         ))
         .unwrap();
-        let functions = Functions::validate(&module, component::ADMITTED).unwrap();
-        let why = functions.admitted().unwrap_err();
+        let sizes = Sizes::validate(&module, component::ADMITTED).unwrap();
+        let why = sizes.admitted().unwrap_err();
         assert!(
-            why.contains("nests 2001 blocks") && why.contains("at most 2000"),
+            why.contains("has 2001 blocks in each other") && why.contains("at most 2000"),
             "{why}"
         );
         assert!(!why.contains("offset 0x0 "), "{why}");
+    }
+
+    #[test]
+    fn other_parts_have_bounds_too() {
+        let refused = |text: &str| {
+            let module = wat::parse_str(format!("(module {text})")).unwrap();
+            Sizes::validate(&module, component::ADMITTED)
+                .unwrap()
+                .admitted()
+                .err()
+        };
+        let signature = |params: usize| {
+            format!(
+                "(type (func (param {}) (result i64)))",
+                "i32 ".repeat(params)
+            )
+        };
+        let types = |count: usize| "(type (func))".repeat(count);
+        let exports = |count: usize| {
+            (0..count).fold("(func)".to_owned(), |text, number| {
+                text + &format!("(export \"{number}\" (func 0))")
+            })
+        };
+        let name = |length: usize| format!("(func (export \"{}\"))", "n".repeat(length));
+        for (admitted, too_much, words) in [
+            (
+                signature(999),
+                signature(1000),
+                "has 1001 parameters and results, expected at most 1000",
+            ),
+            (
+                types(10_000),
+                types(10_001),
+                "has 10001 types, expected at most 10000",
+            ),
+            (
+                exports(10_000),
+                exports(10_001),
+                "has 10001 exports, expected at most 10000",
+            ),
+            (
+                name(10_000),
+                name(10_001),
+                "has 10001 bytes of name, expected at most 10000",
+            ),
+        ] {
+            assert_eq!(refused(&admitted), None);
+            let why = refused(&too_much).unwrap();
+            assert!(why.contains(words), "{why}");
+        }
     }
 }
