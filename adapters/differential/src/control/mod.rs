@@ -123,6 +123,8 @@ fn global(ty: ValType) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     #[test]
@@ -135,7 +137,7 @@ mod tests {
             for payload in wasmparser::Parser::new(0).parse_all(&module) {
                 if let wasmparser::Payload::CodeSectionEntry(body) = payload.unwrap() {
                     for operator in body.get_operators_reader().unwrap() {
-                        text.push_str(&format!("{:?}\n", operator.unwrap()));
+                        writeln!(text, "{:?}", operator.unwrap()).unwrap();
                     }
                 }
             }
