@@ -10,7 +10,7 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use crate::guest::Realloc;
 use crate::reader::items::CoreExport;
@@ -212,7 +212,11 @@ impl fmt::Display for Refusal {
             Self::Malformed { offset, expected } => {
                 write!(f, "malformed at offset {offset:#x}: expected {expected}")
             }
-            Self::Shape(why) => f.write_str(why),
+            // Names in it are the component's, which may hold anything; it stays one line.
+            Self::Shape(why) => why
+                .chars()
+                .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+                .try_for_each(|c| f.write_char(c)),
         }
     }
 }
