@@ -74,6 +74,15 @@ impl Pins {
         ));
     }
 
+    /// The 32 bits at an address of the machine's bus: a register, say.
+    pub fn word(&mut self, address: u32) -> u32 {
+        let answer = self.ask(&format!("readl {address:#x}"));
+        let digits = answer.trim().strip_prefix("OK 0x");
+        let word = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let word = word.and_then(|word| u32::try_from(word).ok());
+        word.unwrap_or_else(|| panic!("no word at {address:#x}: {answer}"))
+    }
+
     /// The next change of `line`.
     pub fn next_change(&mut self, line: u32) -> bool {
         let deadline = Instant::now() + SOON;
@@ -118,13 +127,14 @@ impl Pins {
         found
     }
 
-    fn ask(&mut self, command: &str) {
+    /// Returns the answer, which begins with `OK`.
+    fn ask(&mut self, command: &str) -> String {
         self.qtest.write_line(command);
         loop {
             let line = self.qtest.read_line();
             let Some(change) = change(&line) else {
                 assert!(line.starts_with("OK"), "{command}: {line}");
-                return;
+                return line;
             };
             self.changes.push(change);
         }

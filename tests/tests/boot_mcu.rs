@@ -12,6 +12,7 @@ use vyoma_capabilities::lifecycle::{Ending, Phase};
 use vyoma_capabilities::manifest::{self, compact};
 use vyoma_system_tests::board::Setup;
 use vyoma_system_tests::operator::Operator;
+use vyoma_system_tests::qtest::{self, Pins};
 use vyoma_system_tests::turn::Turn;
 use vyoma_system_tests::wire::Wire;
 use vyoma_system_tests::{from_make_test, guest};
@@ -256,6 +257,47 @@ fn an_app_that_does_not_fit_is_refused_with_the_numbers_by_the_device_and_before
         line.is_some_and(|line| line.contains("does not fit")),
         "{inspect}"
     );
+}
+
+#[test]
+fn pins_of_st_s_board_are_driven_and_observed_from_outside() {
+    /// PB14 and PC13 (UM2153): `LED2` and `BUTTON`.
+    const LED: u32 = 14;
+    const BUTTON: u32 = 13;
+    /// Register of the EXTI (RM0351, 14.5.1): a bit for each line that may interrupt.
+    const UNMASKED: u32 = 0x4001_0400;
+    let setup = Setup::new("b-l475e-iot01a").app("button");
+    let (qtest, qmp) = (setup.path("qtest"), setup.path("pins"));
+    let arguments = qtest::arguments(&qtest, &qmp);
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let setup = setup.qemu(&words);
+    let board = setup.power_on();
+    let mut pins = Pins::connect(&qtest, &qmp);
+    let ports = pins.devices("stm32l4x5-gpio");
+    let port = |name: &str| {
+        let found = ports.iter().find(|path| path.ends_with(name));
+        found.unwrap_or_else(|| panic!("no {name}: {ports:?}"))
+    };
+    let (leds, buttons) = (port("/gpiob"), port("/gpioc"));
+    pins.watch(leds);
+    // Out of the reset, line 13 of the EXTI is that of port A, where the debugger's pin is pulled up. QEMU goes on to take it
+    // for high when the firmware chooses port C, and would miss the first rising edge.
+    pins.drive(port("/gpioa"), BUTTON, false);
+    pins.drive(buttons, BUTTON, false);
+    pins.go();
+    board.wait_for_console("[button] ready");
+    board.until("the app to wait for an edge", || {
+        (pins.word(UNMASKED) >> BUTTON & 1 == 1).then_some(())
+    });
+    for (number, lit) in [(1, true), (2, false), (3, true)] {
+        pins.drive(buttons, BUTTON, true);
+        assert_eq!(pins.next_change(LED), lit, "the LED after edge {number}");
+        board.wait_for_console(&format!("[button] edge {number}"));
+        pins.drive(buttons, BUTTON, false);
+    }
+    // Rising edges only, and each once.
+    let console = board.console();
+    assert_eq!(console.matches("[button] edge").count(), 3, "{console}");
 }
 
 #[test]
