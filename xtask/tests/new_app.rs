@@ -113,8 +113,8 @@ fn a_new_app_builds_passes_the_lints_and_is_small() {
     let needs = Program::of(&bytes).expect("a program").needs;
     let needed = needs.microcontroller_bytes(4 << 10);
     assert!(
-        bytes.len() < 8 << 10 && needed < 24 << 10,
-        "a new app is {} bytes and needs {needed} bytes on a microcontroller; expected less than 8 and 24 KiB",
+        bytes.len() < 8 << 10 && needed < 30 << 10,
+        "a new app is {} bytes and needs {needed} bytes on a microcontroller; expected less than 8 KiB, and less than 30: a third of what all apps have there",
         bytes.len()
     );
     let manifest = fs::read_to_string(dir.join("vyoma.toml")).expect("the manifest");
