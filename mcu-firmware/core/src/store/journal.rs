@@ -11,7 +11,7 @@ use super::record::{CRC, RECORD, Record};
 use super::{StoreError, verified};
 use crate::flash::Flash;
 
-/// Least bytes of a bank: 20 changes until the next erase of a sector.
+/// Least bytes of a bank: 21 records, so that even with every app there a dozen changes come before the next erase.
 const BANK: u32 = 2048;
 /// Bytes of a head: a multiple of every word that flash is written in.
 const HEAD: usize = 32;
