@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -183,6 +184,9 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     Ok(ExitCode::FAILURE)
 }
 
+/// Who may use the ports of this machine.
+static PORTS: Mutex<()> = Mutex::new(());
+
 /// One device, and what it runs.
 enum Place<'a> {
     Hosted(&'static Hosted, &'a [Job]),
@@ -205,6 +209,8 @@ impl Place<'_> {
                 } else {
                     None
                 };
+                // Hosted apps share this machine's ports: one place at a time.
+                let _turn = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
                 let device = Device::hosted(&vyomad, &profile, store.as_deref(), jobs)?;
                 run(device, "hosted", jobs.iter())
             }
