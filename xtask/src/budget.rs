@@ -24,7 +24,7 @@ use crate::apps::{self, App};
 use crate::boot::{self, MachineOptions, Plan};
 use crate::bridge;
 use crate::context::{Context, say, write_atomically};
-use crate::figures::{Figure, Goal, table};
+use crate::figures::{Figure, Goal, insert_between, table};
 use crate::image::{self, Image, WhichApps};
 use crate::mcu;
 use crate::platforms::{self, MICROCONTROLLER, Target};
@@ -69,6 +69,11 @@ const SMALLEST_MB: f64 = 32.0;
 const SIZES: [u64; 7] = [32, 28, 26, 24, 22, 20, 18];
 const MIB: f64 = 1024.0 * 1024.0;
 
+/// Around the section of docs/benchmarks.md that `--write` writes.
+const BEGIN: &str = "<!-- budgets: begin -->";
+/// See [`BEGIN`].
+const END: &str = "<!-- budgets: end -->";
+
 /// `cargo xtask budget`
 #[derive(Args)]
 pub(crate) struct Options {
@@ -81,6 +86,9 @@ pub(crate) struct Options {
     /// Don't look for a smaller machine than iot-edge's usual one, which is the largest that it may need.
     #[arg(long)]
     quick: bool,
+    /// Also write the figures into docs/benchmarks.md.
+    #[arg(long, conflicts_with_all = ["platforms", "quick"])]
+    write: bool,
 }
 
 /// One platform's, for programs.
@@ -127,6 +135,17 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
         options.platforms
     );
     println!("{}", table(&figures));
+    if options.write {
+        let path = context.root.join("docs/benchmarks.md");
+        let page = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let section = format!(
+            "## Budgets\n\nMeasured in booted images and on the microcontroller's board, in QEMU.\n\n{}",
+            table(&figures)
+        );
+        let page = insert_between(&page, BEGIN, END, &section);
+        write_atomically(&path, page.as_bytes())?;
+    }
     if let Some(path) = &options.json {
         write_atomically(
             &std::path::absolute(path)?,

@@ -146,6 +146,19 @@ fn most(samples: &[f64]) -> f64 {
     samples.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
+/// The page with `section` between the two marks: in place of what is there, else at the end.
+pub(crate) fn insert_between(page: &str, begin: &str, end: &str, section: &str) -> String {
+    let block = format!("{begin}\n{}\n{end}\n", section.trim_end());
+    let place = page.find(begin).and_then(|from| {
+        let to = from + page[from..].find(end)? + end.len();
+        Some((from, to + usize::from(page[to..].starts_with('\n'))))
+    });
+    match place {
+        Some((from, to)) => format!("{}{block}{}", &page[..from], &page[to..]),
+        None => format!("{}\n\n{block}", page.trim_end()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use vyoma_capabilities::profile::OptimizationLevel;
 use crate::apps;
 use crate::artefacts;
 use crate::context::{Context, call, capture, say};
-use crate::figures::{Figure, Goal, median, table};
+use crate::figures::{Figure, Goal, insert_between, median, table};
 use crate::platforms::Arch;
 
 /// Where the section begins and ends in docs/benchmarks.md.
@@ -246,18 +246,7 @@ fn section(
 
 /// The page with `section` in the place of the old one, or at its end if it had none.
 pub(crate) fn insert(page: &str, section: &str) -> String {
-    let block = format!("{BEGIN}\n{}\n{END}\n", section.trim_end());
-    match place(page) {
-        Some((begin, end)) => format!("{}{block}{}", &page[..begin], &page[end..]),
-        None => format!("{}\n\n{block}", page.trim_end()),
-    }
-}
-
-/// From the first mark to the end of the line of the second.
-fn place(page: &str) -> Option<(usize, usize)> {
-    let begin = page.find(BEGIN)?;
-    let end = begin + page[begin..].find(END)? + END.len();
-    Some((begin, end + usize::from(page[end..].starts_with('\n'))))
+    insert_between(page, BEGIN, END, section)
 }
 
 /// Programs and artefacts.
