@@ -19,7 +19,13 @@ const CONVERSION: &str = "core/iwasm/compilation/aot_emit_conversion.c";
 
 /// Changes the copy of the source in `root`.
 pub(crate) fn apply(root: &Path) {
-    for patch in NAMES.iter().chain(HOST).chain(LOADER).chain(NANS) {
+    for patch in NAMES
+        .iter()
+        .chain(HOST)
+        .chain(LOADER)
+        .chain(CALLS)
+        .chain(NANS)
+    {
         let path = root.join(patch.file);
         let text =
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -162,6 +168,23 @@ const LOADER: &[Patch] = &[
                loader_ctx->preserved_local_offset += 2;\n",
         times: 1,
         replace: "",
+    },
+];
+
+/// Room for what calls pass in memory, in cells of 32 bits: parameters of indirect calls, and results but for the first. As much as
+/// a function type that is admitted has at most, instead of 64.
+const CALLS: &[Patch] = &[
+    Patch {
+        file: "core/iwasm/common/wasm_exec_env.c",
+        find: "wasm_runtime_malloc(sizeof(uint32) * 64)",
+        times: 1,
+        replace: "wasm_runtime_malloc(sizeof(uint32) * 2000)",
+    },
+    Patch {
+        file: "core/iwasm/compilation/aot_emit_function.c",
+        find: "_num > 64) {",
+        times: 5,
+        replace: "_num > 2000) {",
     },
 ];
 
