@@ -116,6 +116,34 @@ fn each_target_of_a_table_gets_its_values() {
 }
 
 #[test]
+fn a_table_is_entered_by_its_index_whatever_is_put_aside_before() {
+    // The sum is in the float register, below another value and the index, which a call left in a slot.
+    for ty in ["f32", "f64"] {
+        for (index, expected) in [(0, 100), (1, 200), (2, 300), (9, 300)] {
+            let fields = format!(
+                r#"(func $same (param i32) (result i32) (local.get 0))
+                   (func (export "run") (param i32 {ty}) (result i32)
+                     block $two
+                       block $one
+                         block $none
+                           ({ty}.add (local.get 1) (local.get 1)) (local.get 0) (call $same (local.get 0)) (br_table $none $one $two)
+                         end
+                         (return (i32.const 100))
+                       end
+                       (return (i32.const 200))
+                     end
+                     (i32.const 300))"#
+            );
+            assert_eq!(
+                run(&fields, &[index, bits(ty, 8)]),
+                Ok(Some(expected)),
+                "{ty} {index}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_local_may_be_read_hundreds_of_times_before_it_is_set() {
     // A microcontroller has room for 192 operands.
     let count = if cfg!(feature = "small") { 180 } else { 300 };

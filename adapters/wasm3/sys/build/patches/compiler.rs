@@ -127,6 +127,6 @@ pub(super) const PATCHES: &[Patch] = &[
         "m3_compile.c",
         1,
         "    u16 slot = GetStackTopSlotNumber (o);\n_   (Pop (o));\n\n    // OPTZ: according to spec:",
-        "    u16 slot = GetStackTopSlotNumber (o);\n_   (Pop (o));\n_   (PreserveBuriedFloat (o, 0));\n\n    // OPTZ: according to spec:",
+        "_   (PreserveBuriedFloat (o, 1));\n    u16 slot = GetStackTopSlotNumber (o);\n_   (Pop (o));\n\n    // OPTZ: according to spec:",
     ),
 ];
