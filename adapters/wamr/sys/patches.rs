@@ -107,7 +107,7 @@ const HOST: &[Patch] = &[
     },
 ];
 
-/// What the interpreter's loader would not have of a valid module.
+/// What the interpreter would not have of a valid module, or ran in another way.
 const LOADER: &[Patch] = &[
     // An operand that is read from a local before that is set gets a place of its own. The loader took a new one each time,
     // of 32767 for a function, and the frame grew with each; it takes the first that no operand is in now.
@@ -168,6 +168,49 @@ const LOADER: &[Patch] = &[
                loader_ctx->preserved_local_offset += 2;\n",
         times: 1,
         replace: "",
+    },
+    // Where operands go after a block: above its results. After a branch further out, the loader took the place of that block
+    // for it, and what came next was written over operands.
+    Patch {
+        file: LOADER_FILE,
+        find: "                apply_label_patch(loader_ctx, 0, PATCH_END);\n                \
+               free_label_patch_list(loader_ctx->frame_csp);\n                \
+               if (loader_ctx->frame_csp->label_type == LABEL_TYPE_FUNCTION) {\n",
+        times: 1,
+        replace: "                {\n\
+            uint8 *result_types = NULL;\n\
+            uint32 result_count = block_type_get_result_types(\n\
+                &loader_ctx->frame_csp->block_type, &result_types);\n\
+            loader_ctx->dynamic_offset = loader_ctx->frame_csp->dynamic_offset\n\
+                + (int16)wasm_get_cell_num(result_types, result_count);\n\
+            if (loader_ctx->dynamic_offset > loader_ctx->max_dynamic_offset)\n\
+                loader_ctx->max_dynamic_offset = loader_ctx->dynamic_offset;\n\
+            }\n\
+            apply_label_patch(loader_ctx, 0, PATCH_END);\n\
+            free_label_patch_list(loader_ctx->frame_csp);\n\
+            if (loader_ctx->frame_csp->label_type == LABEL_TYPE_FUNCTION) {\n",
+    },
+    // The specification initialises tables before memories: which trap it is depends on it.
+    Patch {
+        file: "core/iwasm/interpreter/wasm_runtime.c",
+        find: "    /* Initialize the memory data with data segment section */\n",
+        times: 1,
+        replace: "    for (i = 0; module_inst->table_count > 0 && i < module->table_seg_count; i++) {\n\
+            WASMTableSeg *segment = module->table_segments + i;\n\
+            WASMValue offset;\n\
+            if (!wasm_elem_is_active(segment->mode))\n\
+                continue;\n\
+            if (!get_init_value_recursive(module, &segment->base_offset, globals,\n\
+                                          &offset, error_buf, error_buf_size))\n\
+                goto fail;\n\
+            if ((uint64)(uint32)offset.i32 + segment->value_count\n\
+                > module_inst->tables[segment->table_index]->cur_size) {\n\
+                set_error_buf(error_buf, error_buf_size, \"out of bounds table access\");\n\
+                goto fail;\n\
+            }\n\
+        }\n\
+        \n\
+        /* Initialize the memory data with data segment section */\n",
     },
 ];
 

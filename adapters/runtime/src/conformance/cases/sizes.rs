@@ -248,6 +248,31 @@ fn unreachable() -> Vec<Run> {
             exits,
         ),
         run(
+            "operands_outside_a_block_stay_when_it_is_left_for_one_further_out",
+            "(func $half (param f64) (result f64) (f64.mul (local.get 0) (f64.const 0.5)))
+             (func $pick (param i32) (result i32 f64)
+               (i32.add (local.get 0) (i32.const 40)) (call $half (f64.const 2)) (call $half (f64.const 2))
+               block
+                 (br_if 0 (local.get 0))
+                 (i32.const 7) (f64.const 8) br 1
+               end
+               (call $half (f64.const 64)) f64.add f64.add)
+             (func $run (result i32) (local $i i32) (local $f f64)
+               (call $pick (i32.const 2)) (local.set $f) (local.set $i)
+               (call $check (i32.const 2) (i32.eq (local.get $i) (i32.const 42)))
+               (call $check (i32.const 3) (f64.eq (local.get $f) (f64.const 34)))
+               (call $pick (i32.const 0)) (local.set $f) (local.set $i)
+               (call $check (i32.const 4) (i32.eq (local.get $i) (i32.const 7)))
+               (f64.ne (local.get $f) (f64.const 8)))",
+            exits,
+        ),
+        run(
+            "elements_that_do_not_fit_are_told_before_data_that_does_not",
+            "(table 1 funcref) (elem (i32.const 1) $run) (data (i32.const -1) \"x\")
+             (func $run (result i32) (i32.const 0))",
+            |o| trapped(o, trap::TABLE),
+        ),
+        run(
             "operands_and_parameters_that_are_one_local_are_values_of_their_own",
             "(func $three (param i32) (result i32 i32 i32)
                block (result i32 i32 i32)
