@@ -162,15 +162,16 @@ impl HostedDaemon {
         &self.state
     }
 
-    /// Memory of the daemon itself (proportional set size), in KiB.
-    pub fn pss_kb(&self) -> u64 {
+    /// Memory that the daemon itself wrote to (anonymous, proportional), in KiB. Pages of its file are not counted: how many of
+    /// them are mapped is up to this machine's kernel, which may map 2 MB at once, and not to the daemon.
+    pub fn own_kb(&self) -> u64 {
         let text =
             fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).expect("smaps_rollup");
-        let pss = text
+        let own = text
             .lines()
-            .find_map(|line| line.strip_prefix("Pss:"))
-            .expect("a Pss line");
-        pss.split_whitespace()
+            .find_map(|line| line.strip_prefix("Pss_Anon:"))
+            .expect("a Pss_Anon line");
+        own.split_whitespace()
             .next()
             .and_then(|word| word.parse().ok())
             .expect("a number")

@@ -108,9 +108,9 @@ fn an_app_that_floods_stdout_is_slowed_not_buffered() {
     let rate = lines as f64 / start.elapsed().as_secs_f64();
     assert!(rate > 100.0 && rate < 10_000.0, "{rate} lines a second");
     assert!(
-        daemon.pss_kb() < 12 * 1024,
+        daemon.own_kb() < 8 * 1024,
         "the daemon takes {} KiB",
-        daemon.pss_kb()
+        daemon.own_kb()
     );
     let log = |suffix: &str| {
         fs::metadata(
