@@ -38,9 +38,9 @@ pub enum Request {
     },
     /// All apps with their state.
     Ps,
-    /// Logged lines of one app, or of all.
+    /// Logged lines of one app, of several, or of all.
     Logs {
-        /// Absent: all apps.
+        /// One name, or several with commas between them (see [`names`]); absent: all apps.
         app: Option<String>,
         /// Go on until the client hangs up.
         follow: bool,
@@ -114,6 +114,11 @@ pub enum Request {
         /// Lower-case hex SHA-256 of the component.
         sha256: String,
     },
+}
+
+/// The names in [`Request::Logs`]; no name of an app has a comma in it.
+pub fn names(names: &str) -> impl Iterator<Item = &str> {
+    names.split(',')
 }
 
 /// Bytes that are announced.

@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::exit::{self, Exit, Failure};
-use crate::units;
+use crate::units::{self, Since};
 
 /// Where a device's socket is unless something else is said.
 pub(crate) const DEFAULT_TARGET: &str = "unix:///run/vyoma/control.sock";
@@ -127,15 +127,16 @@ pub(crate) struct TopArgs {
 /// `logs`
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// Only this app's lines
-    pub(crate) app: Option<String>,
+    /// Only these apps' lines [default: all apps]
+    #[arg(value_name = "APP", value_parser = units::parse_app)]
+    pub(crate) apps: Vec<String>,
     /// Go on showing lines as they come, until Ctrl-C
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Only lines of the last so much time, such as 30s, 5m or 1h30m
-    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
-    pub(crate) since: Option<Duration>,
-    /// Lines from before the daemon last started
+    /// Only lines from then on: so long ago (30s, 5m, 1h30m) or at a time such as 2026-11-26T09:30:00Z, by the device's clock
+    #[arg(long, value_name = "WHEN", value_parser = Since::parse)]
+    pub(crate) since: Option<Since>,
+    /// Lines from before the daemon last started (on a device: before the last reboot)
     #[arg(long, conflicts_with = "follow")]
     pub(crate) previous: bool,
     /// Only the last so many lines
@@ -198,6 +199,9 @@ pub(crate) struct EventsArgs {
     /// Go on showing events as they come, until Ctrl-C
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Only events from then on: so long ago (30s, 5m, 1h30m) or at a time such as 2026-11-26T09:30:00Z, by the device's clock
+    #[arg(long, value_name = "WHEN", value_parser = Since::parse)]
+    pub(crate) since: Option<Since>,
 }
 
 /// `shutdown`, `reboot`

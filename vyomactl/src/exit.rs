@@ -147,8 +147,15 @@ impl Failure {
         Self::new(Exit::Ok, "")
     }
 
+    /// The same, said of one of several devices.
+    pub(crate) fn of_device(self, name: &str) -> Self {
+        if self.message.starts_with(name) {
+            return self;
+        }
+        Self::new(self.exit, format!("{name}: {}", self.message))
+    }
+
     /// The exit code.
-    #[cfg(test)]
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }

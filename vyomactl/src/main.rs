@@ -50,7 +50,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
     match &cli.command {
         Command::Ps => apps::ps(&mut connect()?, out),
         Command::Top(args) => top::top(&mut connect()?, args, out),
-        Command::Logs(args) => streams::logs(&mut connect()?, args, out),
+        Command::Logs(args) => streams::logs(&sources(cli)?, cli.timeout, args, out),
         Command::Install(args) => {
             // Everything that can be wrong on this side is found before a device is asked.
             let package = package::Package::load(&args.path)?;
@@ -64,7 +64,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
             apps::change(&mut connect()?, apps::Change::Restart, &args.app, out)
         }
         Command::Inspect(args) => inspect::inspect(&args.path, out),
-        Command::Events(args) => streams::events(&mut connect()?, args, out),
+        Command::Events(args) => streams::events(&sources(cli)?, cli.timeout, args, out),
         Command::Info => device::info(&mut connect()?, out),
         Command::Shutdown(args) => {
             device::end(&mut connect()?, device::End::Shutdown, args.yes, out)
@@ -73,4 +73,12 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Completions(args) => reference::completions(args.shell, out),
         Command::Man => reference::man(out),
     }
+}
+
+/// The devices that are listened to.
+fn sources(cli: &Cli) -> Result<Vec<streams::Source>, Failure> {
+    Ok(vec![streams::Source {
+        name: cli.target.clone(),
+        target: Target::parse(&cli.target)?,
+    }])
 }
