@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::Capability;
 use crate::lifecycle::{Ending, Phase};
 
 /// Version of this protocol; a device answers [`ErrorKind::Protocol`] to a client of another one.
@@ -114,6 +115,11 @@ pub enum Request {
         /// Lower-case hex SHA-256 of the component.
         sha256: String,
     },
+    /// What an app may use, and what it used.
+    Caps {
+        /// The app.
+        app: String,
+    },
 }
 
 /// The names in [`Request::Logs`]; no name of an app has a comma in it.
@@ -204,6 +210,26 @@ pub enum Response {
     Done,
     /// Not done.
     Error(ControlError),
+    /// To [`Request::Caps`]: those that the manifest declares, and those that the app called for without.
+    Caps(Vec<CapabilityUse>),
+}
+
+/// One capability of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapabilityUse {
+    /// Which.
+    pub capability: Capability,
+    /// The manifest asks for it.
+    pub declared: bool,
+    /// It is granted here: declared, and the platform has it.
+    pub granted: bool,
+    /// How far it goes, for people: `port 8080`, `pins 3, 4 as output`; empty when nothing bounds it.
+    pub terms: String,
+    /// Calls since the daemon started that were not refused. Counted by the app's own process: for people to look at, not to
+    /// be relied on.
+    pub used: u64,
+    /// Calls that were refused.
+    pub denied: u64,
 }
 
 /// Why a request was refused.

@@ -95,6 +95,8 @@ pub(crate) enum Command {
     Stop(AppArgs),
     /// Stop an app, then start it
     Restart(AppArgs),
+    /// Show what an app may use, what it used and what it was denied, with counts
+    Caps(AppArgs),
     /// Show what a component imports and needs and where it can run; no device needed
     Inspect(InspectArgs),
     /// Show what happened on the device

@@ -174,6 +174,7 @@ impl Client {
             Response::Installed { .. } => "Installed",
             Response::Done => "Done",
             Response::Error(_) => "Error",
+            Response::Caps(_) => "Caps",
         };
         self.line
             .garbage(&format!("answered {name}, which does not fit the question"))

@@ -10,6 +10,7 @@
 
 mod ahead_of_time;
 mod apps;
+mod caps;
 mod cli;
 mod client;
 mod device;
@@ -63,6 +64,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Restart(args) => {
             apps::change(&mut connect()?, apps::Change::Restart, &args.app, out)
         }
+        Command::Caps(args) => caps::caps(&mut connect()?, &args.app, out),
         Command::Inspect(args) => inspect::inspect(&args.path, out),
         Command::Events(args) => streams::events(&sources(cli)?, cli.timeout, args, out),
         Command::Info => device::info(&mut connect()?, out),

@@ -34,6 +34,7 @@ mod supervisor;
 mod throttle;
 mod uids;
 mod upkeep;
+mod uses;
 
 pub(crate) use start::{run_as_pid1, run_hosted};
 

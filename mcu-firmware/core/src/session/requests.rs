@@ -112,6 +112,13 @@ impl Exchange {
                 };
                 self.doing = Doing::Answering(Answers::records(records));
             }
+            Request::Caps { app } => {
+                known(&app, device)?;
+                return Err(refuse(
+                    ErrorKind::State,
+                    String::from("this device counts no uses; see `vyomactl inspect`"),
+                ));
+            }
             Request::InstallCompact {
                 manifest,
                 component_size,

@@ -75,6 +75,10 @@ async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Cl
             }
             Request::Ps => Response::Apps(status::apps(daemon).await),
             Request::Info => Response::Info(status::device(daemon)),
+            Request::Caps { app } => operate::find(daemon, &app)
+                .map_or_else(Response::Error, |app| {
+                    Response::Caps(status::capabilities(&app))
+                }),
             Request::Logs {
                 app,
                 follow,
