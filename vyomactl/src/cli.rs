@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Install or replace an app, without a reboot; all or nothing
     Install(InstallArgs),
+    /// Build an app whenever one of its files is saved, install it and show its logs, until Ctrl-C
+    Watch(InstallArgs),
     /// Stop an app and forget it, its data too
     Remove(RemoveArgs),
     /// Write to an app's standard input

@@ -25,6 +25,7 @@ mod streams;
 mod target;
 mod top;
 mod units;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
             let package = package::Package::load(&args.path)?;
             install::install(&mut connect()?, &package, args, out)
         }
+        Command::Watch(args) => watch::watch(&Target::parse(&cli.target)?, cli.timeout, args, out),
         Command::Remove(args) => apps::remove(&mut connect()?, args, out),
         Command::Send(args) => apps::send(&mut connect()?, args, out),
         Command::Start(args) => apps::change(&mut connect()?, apps::Change::Start, &args.app, out),

@@ -100,6 +100,11 @@ pub(crate) fn events(
     answer(sources, timeout, &question, out)
 }
 
+/// Shows a line of one device.
+pub(crate) fn line(line: &LogLine, out: &mut Output) -> Result<(), Failure> {
+    show::item(None, &Item::Line(line.clone()), out)
+}
+
 fn answer(
     sources: &[Source],
     timeout: Option<Duration>,

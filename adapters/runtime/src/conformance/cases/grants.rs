@@ -4,7 +4,7 @@ use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::resolve::{Grants, Network};
 
 use super::{ENOUGH, run};
-use crate::conformance::Run;
+use crate::conformance::{Program, Run};
 
 pub(super) fn cases() -> Vec<Run> {
     // Prints the strings of a list: pointer and length at 16, `count` strings in a row of pointer and length.
@@ -129,6 +129,7 @@ pub(super) fn cases() -> Vec<Run> {
             o.ended(&Ending::Exited(1)) && o.uses == "filesystem:1:1"
         }),
         Run {
+            program: Program::Made(|| ESCAPE.to_owned()),
             grants: Grants {
                 stdio: true,
                 filesystem: true,
