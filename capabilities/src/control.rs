@@ -120,6 +120,11 @@ pub enum Request {
         /// The app.
         app: String,
     },
+    /// What helps to find a fault: a stream of [`Response::Diagnosis`], then [`Response::Done`].
+    Diagnose {
+        /// Everything for a bug report; false: only what the device itself tells.
+        logs: bool,
+    },
 }
 
 /// The names in [`Request::Logs`]; no name of an app has a comma in it.
@@ -212,6 +217,40 @@ pub enum Response {
     Error(ControlError),
     /// To [`Request::Caps`]: those that the manifest declares, and those that the app called for without.
     Caps(Vec<CapabilityUse>),
+    /// To [`Request::Diagnose`].
+    Diagnosis(Diagnosis),
+}
+
+/// Something that helps to find a fault. The values of the apps' environments are taken out of every text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Diagnosis {
+    /// Where the state directory is.
+    Disk {
+        /// Size in KiB.
+        total_kb: u64,
+        /// What may still be written, in KiB.
+        free_kb: u64,
+    },
+    /// The hardware watchdog, for people; absent: there is none.
+    Watchdog(Option<String>),
+    /// An event.
+    Event(DeviceEvent),
+    /// How an app last ended.
+    Epitaph {
+        /// The app.
+        app: String,
+        /// The JSON document that the device keeps.
+        document: String,
+    },
+    /// A logged line.
+    Log {
+        /// It is from before the daemon last started.
+        previous: bool,
+        /// The line.
+        line: LogLine,
+    },
+    /// A message of the kernel, with its time since boot.
+    Kernel(String),
 }
 
 /// One capability of an app.

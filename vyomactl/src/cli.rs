@@ -105,6 +105,10 @@ pub(crate) enum Command {
     Events(EventsArgs),
     /// Show the device itself
     Info,
+    /// Say what is wrong with this machine or the device, and how to mend it
+    Doctor,
+    /// Make one archive for a bug report: versions, state, logs; secrets left out
+    Support(SupportArgs),
     /// Stop all apps in order and power off (a hosted daemon ends)
     Shutdown(EndArgs),
     /// Stop all apps in order and restart the device (a hosted daemon ends)
@@ -206,6 +210,14 @@ pub(crate) struct EventsArgs {
     /// Only events from then on: so long ago (30s, 5m, 1h30m) or at a time such as 2026-11-26T09:30:00Z, by the device's clock
     #[arg(long, value_name = "WHEN", value_parser = Since::parse)]
     pub(crate) since: Option<Since>,
+}
+
+/// `support`
+#[derive(Debug, Args)]
+pub(crate) struct SupportArgs {
+    /// The archive to make [default: vyoma-support-HOST-TIME.tar.gz in this folder]
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// `shutdown`, `reboot`

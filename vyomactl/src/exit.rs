@@ -33,6 +33,8 @@ pub(crate) enum Exit {
     State = 7,
     /// The device failed.
     Device = 8,
+    /// `doctor` found something wrong.
+    Wrong = 9,
     /// No connection.
     Unreachable = 10,
     /// The other side speaks something else.
@@ -79,6 +81,7 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
         "device",
         "the device failed: disk full, input or output error",
     ),
+    (Exit::Wrong, "wrong", "doctor found something wrong"),
     (
         Exit::Unreachable,
         "unreachable",

@@ -14,6 +14,7 @@ mod caps;
 mod cli;
 mod client;
 mod device;
+mod doctor;
 mod exit;
 mod inspect;
 mod install;
@@ -22,6 +23,7 @@ mod output;
 mod package;
 mod reference;
 mod streams;
+mod support;
 mod target;
 mod top;
 mod units;
@@ -70,6 +72,8 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::inspect(&args.path, out),
         Command::Events(args) => streams::events(&sources(cli)?, cli.timeout, args, out),
         Command::Info => device::info(&mut connect()?, out),
+        Command::Doctor => doctor::doctor(&cli.target, cli.timeout, out),
+        Command::Support(args) => support::support(&mut connect()?, args, out),
         Command::Shutdown(args) => {
             device::end(&mut connect()?, device::End::Shutdown, args.yes, out)
         }

@@ -112,11 +112,10 @@ impl Exchange {
                 };
                 self.doing = Doing::Answering(Answers::records(records));
             }
-            Request::Caps { app } => {
-                known(&app, device)?;
+            Request::Caps { .. } | Request::Diagnose { .. } => {
                 return Err(refuse(
                     ErrorKind::State,
-                    String::from("this device counts no uses; see `vyomactl inspect`"),
+                    String::from("a microcontroller does not keep this"),
                 ));
             }
             Request::InstallCompact {
