@@ -105,6 +105,8 @@ pub(crate) enum Command {
     Events(EventsArgs),
     /// Show the device itself
     Info,
+    /// Show devices, apps, capabilities and logs on a full screen, with keys to select, filter and restart
+    Dashboard,
     /// Say what is wrong with this machine or the device, and how to mend it
     Doctor,
     /// Make one archive for a bug report: versions, state, logs; secrets left out

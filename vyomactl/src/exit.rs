@@ -45,6 +45,13 @@ pub(crate) enum Exit {
     Lost = 13,
 }
 
+impl Exit {
+    /// Whether the conversation failed: nothing more is to be had over this connection.
+    pub(crate) fn is_conversation(self) -> bool {
+        self as u8 >= Self::Unreachable as u8
+    }
+}
+
 /// Every exit code with its name (also the `kind` of a JSON error) and its meaning. 10 and up: the conversation failed, and
 /// whether the device did what it was asked is not known.
 pub(crate) const TABLE: &[(Exit, &str, &str)] = &[

@@ -13,6 +13,7 @@ mod apps;
 mod caps;
 mod cli;
 mod client;
+mod dashboard;
 mod device;
 mod doctor;
 mod exit;
@@ -72,6 +73,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::inspect(&args.path, out),
         Command::Events(args) => streams::events(&sources(cli)?, cli.timeout, args, out),
         Command::Info => device::info(&mut connect()?, out),
+        Command::Dashboard => dashboard::dashboard(&sources(cli)?, cli.timeout, out),
         Command::Doctor => doctor::doctor(&cli.target, cli.timeout, out),
         Command::Support(args) => support::support(&mut connect()?, args, out),
         Command::Shutdown(args) => {

@@ -92,6 +92,11 @@ impl Output {
         self.json
     }
 
+    /// Whether colours are on.
+    pub(crate) fn is_colored(&self) -> bool {
+        self.color
+    }
+
     /// Whether a person looks at it, live.
     pub(crate) fn is_terminal(&self) -> bool {
         self.terminal

@@ -203,7 +203,7 @@ impl Watch<'_> {
         // Over this connection nothing is understood any more; the next installation makes another one.
         if status
             .as_ref()
-            .is_err_and(|failure| failure.exit() as u8 >= Exit::Unreachable as u8)
+            .is_err_and(|failure| failure.exit().is_conversation())
         {
             self.client = None;
         }
