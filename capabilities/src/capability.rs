@@ -67,6 +67,30 @@ impl Capability {
         Self::Audio,
     ];
 
+    /// Where it stands in [`Capability::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The capability that a call of this import uses: the interface with or without its version, and the function
+    /// (`open-i2c`) or, for `resource.drop`, the resource. None for what every app has (clocks, randomness, polling) and for
+    /// what one capability's streams share with another's; standard streams are counted where they are read and written.
+    pub fn of_import(interface: &str, function: &str) -> Option<Self> {
+        let interface = interface.split('@').next().unwrap_or(interface);
+        match interface.split_once('/')? {
+            ("wasi:filesystem", _) => Some(Self::Filesystem),
+            ("wasi:sockets", _) => Some(Self::Network),
+            ("wasi:gpio", "analog") | ("vyoma:adc", _) => Some(Self::Adc),
+            ("vyoma:device", "gpio") if function == "get-analog-in" => Some(Self::Adc),
+            ("wasi:gpio", _) | ("vyoma:device", "gpio" | "edges") => Some(Self::Gpio),
+            ("vyoma:device", "buses") if function == "open-spi" => Some(Self::Spi),
+            ("wasi:i2c", _) | ("vyoma:device", "buses") => Some(Self::I2c),
+            ("wasi:spi", _) => Some(Self::Spi),
+            ("vyoma:uart", _) => Some(Self::Uart),
+            _ => None,
+        }
+    }
+
     /// The key under `[capabilities]` in `vyoma.toml`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -90,5 +114,68 @@ impl Capability {
 impl core::fmt::Display for Capability {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capability_is_found_at_its_index() {
+        for (index, capability) in Capability::ALL.into_iter().enumerate() {
+            assert_eq!(capability.index(), index, "{capability}");
+        }
+    }
+
+    #[test]
+    fn imports_belong_to_the_capability_that_gives_them() {
+        for (interface, function, capability) in [
+            (
+                "wasi:filesystem/types@0.2.6",
+                "[method]descriptor.open-at",
+                Some(Capability::Filesystem),
+            ),
+            (
+                "wasi:sockets/tcp",
+                "[method]tcp-socket.start-bind",
+                Some(Capability::Network),
+            ),
+            (
+                "wasi:gpio/digital",
+                "[method]digital-out-pin.set",
+                Some(Capability::Gpio),
+            ),
+            (
+                "vyoma:device/gpio@0.1.0",
+                "get-digital-in",
+                Some(Capability::Gpio),
+            ),
+            (
+                "vyoma:device/gpio@0.1.0",
+                "get-analog-in",
+                Some(Capability::Adc),
+            ),
+            (
+                "vyoma:device/buses@0.1.0",
+                "open-i2c",
+                Some(Capability::I2c),
+            ),
+            (
+                "vyoma:device/buses@0.1.0",
+                "open-spi",
+                Some(Capability::Spi),
+            ),
+            ("vyoma:uart/uart@0.1.0", "uart", Some(Capability::Uart)),
+            ("wasi:io/streams@0.2.6", "[method]output-stream.write", None),
+            ("wasi:clocks/monotonic-clock", "now", None),
+            ("nonsense", "", None),
+        ] {
+            assert_eq!(
+                Capability::of_import(interface, function),
+                capability,
+                "{interface} {function}"
+            );
+        }
     }
 }

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::Capability;
 use crate::lifecycle::{Ending, Phase};
 
 /// Version of this protocol; a device answers [`ErrorKind::Protocol`] to a client of another one.
@@ -38,9 +39,9 @@ pub enum Request {
     },
     /// All apps with their state.
     Ps,
-    /// Logged lines of one app, or of all.
+    /// Logged lines of one app, of several, or of all.
     Logs {
-        /// Absent: all apps.
+        /// One name, or several with commas between them (see [`names`]); absent: all apps.
         app: Option<String>,
         /// Go on until the client hangs up.
         follow: bool,
@@ -114,6 +115,21 @@ pub enum Request {
         /// Lower-case hex SHA-256 of the component.
         sha256: String,
     },
+    /// What an app may use, and what it used.
+    Caps {
+        /// The app.
+        app: String,
+    },
+    /// What helps to find a fault: a stream of [`Response::Diagnosis`], then [`Response::Done`].
+    Diagnose {
+        /// Everything for a bug report; false: only what the device itself tells.
+        logs: bool,
+    },
+}
+
+/// The names in [`Request::Logs`]; no name of an app has a comma in it.
+pub fn names(names: &str) -> impl Iterator<Item = &str> {
+    names.split(',')
 }
 
 /// Bytes that are announced.
@@ -199,6 +215,60 @@ pub enum Response {
     Done,
     /// Not done.
     Error(ControlError),
+    /// To [`Request::Caps`]: those that the manifest declares, and those that the app called for without.
+    Caps(Vec<CapabilityUse>),
+    /// To [`Request::Diagnose`].
+    Diagnosis(Diagnosis),
+}
+
+/// Something that helps to find a fault. The values of the apps' environments are taken out of every text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Diagnosis {
+    /// Where the state directory is.
+    Disk {
+        /// Size in KiB.
+        total_kb: u64,
+        /// What may still be written, in KiB.
+        free_kb: u64,
+    },
+    /// The hardware watchdog, for people; absent: there is none.
+    Watchdog(Option<String>),
+    /// An event.
+    Event(DeviceEvent),
+    /// How an app last ended.
+    Epitaph {
+        /// The app.
+        app: String,
+        /// The JSON document that the device keeps.
+        document: String,
+    },
+    /// A logged line.
+    Log {
+        /// It is from before the daemon last started.
+        previous: bool,
+        /// The line.
+        line: LogLine,
+    },
+    /// A message of the kernel, with its time since boot.
+    Kernel(String),
+}
+
+/// One capability of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapabilityUse {
+    /// Which.
+    pub capability: Capability,
+    /// The manifest asks for it.
+    pub declared: bool,
+    /// It is granted here: declared, and the platform has it.
+    pub granted: bool,
+    /// How far it goes, for people: `port 8080`, `pins 3, 4 as output`; empty when nothing bounds it.
+    pub terms: String,
+    /// Calls since the daemon started that were not refused. Counted by the app's own process: for people to look at, not to
+    /// be relied on.
+    pub used: u64,
+    /// Calls that were refused.
+    pub denied: u64,
 }
 
 /// Why a request was refused.

@@ -1,12 +1,13 @@
 //! (manifest, profile) -> grants and warnings: the one place where it is decided what an app may do.
 
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
-use crate::manifest::{Adc, Gpio, I2c, Manifest, Realtime, Spi, Uart};
+use crate::manifest::{Adc, Direction, Gpio, I2c, Manifest, Pin, Realtime, Spi, Uart};
 use crate::profile::Profile;
 
 /// What an app may do here. What is not in it does not exist for the app.
@@ -141,6 +142,60 @@ impl Grants {
             Capability::Shell => self.shell,
             Capability::Audio => self.audio,
         }
+    }
+}
+
+impl Grants {
+    /// How far the grant of `capability` goes, for people; empty when nothing bounds it or it is not granted.
+    pub fn terms(&self, capability: Capability) -> String {
+        fn list(items: impl Iterator<Item = String>) -> String {
+            items.collect::<Vec<_>>().join(", ")
+        }
+        fn parts(parts: [Option<String>; 2]) -> String {
+            list(parts.into_iter().flatten())
+        }
+        let terms = match capability {
+            Capability::Network => self.network.map(|network| match network.port {
+                Some(port) => format!("may listen on port {port}"),
+                None => String::from("may listen from port 1024 on"),
+            }),
+            Capability::Gpio => self.gpio.as_ref().map(|gpio| {
+                let pins = list(gpio.pins.iter().map(|pin| match pin {
+                    Pin::Number(number) => number.to_string(),
+                    Pin::Label(label) => label.clone(),
+                }));
+                match (pins.is_empty(), gpio.direction) {
+                    (true, _) => String::new(),
+                    (false, None) => format!("pins {pins}"),
+                    (false, Some(Direction::Input)) => format!("pins {pins} as input"),
+                    (false, Some(Direction::Output)) => format!("pins {pins} as output"),
+                }
+            }),
+            Capability::I2c => self.i2c.as_ref().map(|i2c| {
+                let address = i2c
+                    .address
+                    .map(|address| format!("address 0x{address:02x}"));
+                parts([i2c.bus.map(|bus| format!("bus {bus}")), address])
+            }),
+            Capability::Spi => self.spi.as_ref().map(|spi| {
+                let select = spi.cs_pin.map(|pin| format!("chip select {pin}"));
+                parts([spi.bus.map(|bus| format!("bus {bus}")), select])
+            }),
+            Capability::Uart => self.uart.as_ref().map(|uart| {
+                let baud = uart.baud.map(|baud| format!("{baud} baud"));
+                parts([uart.port.map(|port| format!("port {port}")), baud])
+            }),
+            Capability::Adc => self
+                .adc
+                .as_ref()
+                .filter(|adc| !adc.channels.is_empty())
+                .map(|adc| {
+                    let channels = adc.channels.iter().map(ToString::to_string);
+                    format!("channels {}", list(channels))
+                }),
+            _ => None,
+        };
+        terms.unwrap_or_default()
     }
 }
 

@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::exit::{self, Exit, Failure};
-use crate::units;
+use crate::units::{self, Since};
 
 /// Where a device's socket is unless something else is said.
 pub(crate) const DEFAULT_TARGET: &str = "unix:///run/vyoma/control.sock";
@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Install or replace an app, without a reboot; all or nothing
     Install(InstallArgs),
+    /// Build an app whenever one of its files is saved, install it and show its logs, until Ctrl-C
+    Watch(InstallArgs),
     /// Stop an app and forget it, its data too
     Remove(RemoveArgs),
     /// Write to an app's standard input
@@ -95,12 +97,20 @@ pub(crate) enum Command {
     Stop(AppArgs),
     /// Stop an app, then start it
     Restart(AppArgs),
+    /// Show what an app may use, what it used and what it was denied, with counts
+    Caps(AppArgs),
     /// Show what a component imports and needs and where it can run; no device needed
     Inspect(InspectArgs),
     /// Show what happened on the device
     Events(EventsArgs),
     /// Show the device itself
     Info,
+    /// Show devices, apps, capabilities and logs on a full screen, with keys to select, filter and restart
+    Dashboard,
+    /// Say what is wrong with this machine or the device, and how to mend it
+    Doctor,
+    /// Make one archive for a bug report: versions, state, logs; secrets left out
+    Support(SupportArgs),
     /// Stop all apps in order and power off (a hosted daemon ends)
     Shutdown(EndArgs),
     /// Stop all apps in order and restart the device (a hosted daemon ends)
@@ -127,15 +137,16 @@ pub(crate) struct TopArgs {
 /// `logs`
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// Only this app's lines
-    pub(crate) app: Option<String>,
+    /// Only these apps' lines [default: all apps]
+    #[arg(value_name = "APP", value_parser = units::parse_app)]
+    pub(crate) apps: Vec<String>,
     /// Go on showing lines as they come, until Ctrl-C
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Only lines of the last so much time, such as 30s, 5m or 1h30m
-    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
-    pub(crate) since: Option<Duration>,
-    /// Lines from before the daemon last started
+    /// Only lines from then on: so long ago (30s, 5m, 1h30m) or at a time such as 2026-11-26T09:30:00Z, by the device's clock
+    #[arg(long, value_name = "WHEN", value_parser = Since::parse)]
+    pub(crate) since: Option<Since>,
+    /// Lines from before the daemon last started (on a device: before the last reboot)
     #[arg(long, conflicts_with = "follow")]
     pub(crate) previous: bool,
     /// Only the last so many lines
@@ -198,6 +209,17 @@ pub(crate) struct EventsArgs {
     /// Go on showing events as they come, until Ctrl-C
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Only events from then on: so long ago (30s, 5m, 1h30m) or at a time such as 2026-11-26T09:30:00Z, by the device's clock
+    #[arg(long, value_name = "WHEN", value_parser = Since::parse)]
+    pub(crate) since: Option<Since>,
+}
+
+/// `support`
+#[derive(Debug, Args)]
+pub(crate) struct SupportArgs {
+    /// The archive to make [default: vyoma-support-HOST-TIME.tar.gz in this folder]
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// `shutdown`, `reboot`

@@ -46,6 +46,8 @@ pub(crate) struct Client {
     timeout: Option<Duration>,
     /// Name of the device's profile.
     pub(crate) platform: String,
+    /// Version of the device's daemon or firmware.
+    pub(crate) version: String,
 }
 
 impl Client {
@@ -60,6 +62,7 @@ impl Client {
             line,
             timeout,
             platform: String::new(),
+            version: String::new(),
         };
         match client.call(&Request::Hello { protocol: PROTOCOL }, Patience::Prompt)? {
             Response::Hello {
@@ -77,6 +80,7 @@ impl Client {
                     ));
                 }
                 client.platform = platform;
+                client.version = version;
                 Ok(client)
             }
             other => Err(client.unexpected(&other)),
@@ -174,6 +178,8 @@ impl Client {
             Response::Installed { .. } => "Installed",
             Response::Done => "Done",
             Response::Error(_) => "Error",
+            Response::Caps(_) => "Caps",
+            Response::Diagnosis(_) => "Diagnosis",
         };
         self.line
             .garbage(&format!("answered {name}, which does not fit the question"))

@@ -33,6 +33,8 @@ pub(crate) enum Exit {
     State = 7,
     /// The device failed.
     Device = 8,
+    /// `doctor` found something wrong.
+    Wrong = 9,
     /// No connection.
     Unreachable = 10,
     /// The other side speaks something else.
@@ -41,6 +43,13 @@ pub(crate) enum Exit {
     Timeout = 12,
     /// The device hung up before it had answered.
     Lost = 13,
+}
+
+impl Exit {
+    /// Whether the conversation failed: nothing more is to be had over this connection.
+    pub(crate) fn is_conversation(self) -> bool {
+        self as u8 >= Self::Unreachable as u8
+    }
 }
 
 /// Every exit code with its name (also the `kind` of a JSON error) and its meaning. 10 and up: the conversation failed, and
@@ -79,6 +88,7 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
         "device",
         "the device failed: disk full, input or output error",
     ),
+    (Exit::Wrong, "wrong", "doctor found something wrong"),
     (
         Exit::Unreachable,
         "unreachable",
@@ -147,8 +157,15 @@ impl Failure {
         Self::new(Exit::Ok, "")
     }
 
+    /// The same, said of one of several devices.
+    pub(crate) fn of_device(self, name: &str) -> Self {
+        if self.message.starts_with(name) {
+            return self;
+        }
+        Self::new(self.exit, format!("{name}: {}", self.message))
+    }
+
     /// The exit code.
-    #[cfg(test)]
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }

@@ -10,9 +10,12 @@
 
 mod ahead_of_time;
 mod apps;
+mod caps;
 mod cli;
 mod client;
+mod dashboard;
 mod device;
+mod doctor;
 mod exit;
 mod inspect;
 mod install;
@@ -21,9 +24,11 @@ mod output;
 mod package;
 mod reference;
 mod streams;
+mod support;
 mod target;
 mod top;
 mod units;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -50,12 +55,13 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
     match &cli.command {
         Command::Ps => apps::ps(&mut connect()?, out),
         Command::Top(args) => top::top(&mut connect()?, args, out),
-        Command::Logs(args) => streams::logs(&mut connect()?, args, out),
+        Command::Logs(args) => streams::logs(&sources(cli)?, cli.timeout, args, out),
         Command::Install(args) => {
             // Everything that can be wrong on this side is found before a device is asked.
             let package = package::Package::load(&args.path)?;
             install::install(&mut connect()?, &package, args, out)
         }
+        Command::Watch(args) => watch::watch(&Target::parse(&cli.target)?, cli.timeout, args, out),
         Command::Remove(args) => apps::remove(&mut connect()?, args, out),
         Command::Send(args) => apps::send(&mut connect()?, args, out),
         Command::Start(args) => apps::change(&mut connect()?, apps::Change::Start, &args.app, out),
@@ -63,9 +69,13 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Restart(args) => {
             apps::change(&mut connect()?, apps::Change::Restart, &args.app, out)
         }
+        Command::Caps(args) => caps::caps(&mut connect()?, &args.app, out),
         Command::Inspect(args) => inspect::inspect(&args.path, out),
-        Command::Events(args) => streams::events(&mut connect()?, args, out),
+        Command::Events(args) => streams::events(&sources(cli)?, cli.timeout, args, out),
         Command::Info => device::info(&mut connect()?, out),
+        Command::Dashboard => dashboard::dashboard(&sources(cli)?, cli.timeout, out),
+        Command::Doctor => doctor::doctor(&cli.target, cli.timeout, out),
+        Command::Support(args) => support::support(&mut connect()?, args, out),
         Command::Shutdown(args) => {
             device::end(&mut connect()?, device::End::Shutdown, args.yes, out)
         }
@@ -73,4 +83,12 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Completions(args) => reference::completions(args.shell, out),
         Command::Man => reference::man(out),
     }
+}
+
+/// The devices that are listened to.
+fn sources(cli: &Cli) -> Result<Vec<streams::Source>, Failure> {
+    Ok(vec![streams::Source {
+        name: cli.target.clone(),
+        target: Target::parse(&cli.target)?,
+    }])
 }

@@ -28,9 +28,26 @@ pub(crate) enum Style {
     Bad,
     /// Less important than the rest of the line.
     Dim,
+    /// One of [`HUES`]: what tells names apart.
+    Hue(u8),
 }
 
+/// Colours for names: those of a terminal's sixteen that are neither black, white nor the red of what is wrong.
+const HUES: [&str; 10] = [
+    "\x1b[36m", "\x1b[32m", "\x1b[35m", "\x1b[33m", "\x1b[34m", "\x1b[96m", "\x1b[92m", "\x1b[95m",
+    "\x1b[93m", "\x1b[94m",
+];
+
 impl Style {
+    /// The colour of a name: the same in every run.
+    pub(crate) fn of_name(name: &str) -> Self {
+        // FNV-1a, 32 bits: short names that differ in a letter get different colours.
+        let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        Self::Hue((hash % HUES.len() as u32) as u8)
+    }
+
     const fn code(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -39,6 +56,7 @@ impl Style {
             Self::Warn => "\x1b[33m",
             Self::Bad => "\x1b[31m",
             Self::Dim => "\x1b[2m",
+            Self::Hue(hue) => HUES[hue as usize % HUES.len()],
         }
     }
 }
@@ -72,6 +90,11 @@ impl Output {
     /// Whether JSON was asked for.
     pub(crate) fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether colours are on.
+    pub(crate) fn is_colored(&self) -> bool {
+        self.color
     }
 
     /// Whether a person looks at it, live.

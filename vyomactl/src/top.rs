@@ -26,21 +26,21 @@ const CLEAR_ALL: &str = "\x1b[2J";
 const FRAME_LINES: usize = 4;
 
 /// One look at the device.
-struct Look {
+pub(crate) struct Look {
     at: Instant,
-    info: DeviceInfo,
+    pub(crate) info: DeviceInfo,
     apps: Vec<AppStatus>,
 }
 
 /// An app in a look, with what can only be told from two of them.
 #[derive(Debug, Serialize)]
-struct Usage<'a> {
+pub(crate) struct Usage<'a> {
     #[serde(flatten)]
-    status: &'a AppStatus,
+    pub(crate) status: &'a AppStatus,
     /// Percent of one core since the look before; in the first look since the run started.
-    cpu_percent: Option<f64>,
+    pub(crate) cpu_percent: Option<f64>,
     /// Host calls a second, likewise.
-    calls_per_second: Option<f64>,
+    pub(crate) calls_per_second: Option<f64>,
 }
 
 /// `top`
@@ -79,7 +79,8 @@ pub(crate) fn top(client: &mut Client, args: &TopArgs, out: &mut Output) -> Resu
     Ok(())
 }
 
-fn look(client: &mut Client) -> Result<Look, Failure> {
+/// Looks at the device.
+pub(crate) fn look(client: &mut Client) -> Result<Look, Failure> {
     let info = match client.call(&Request::Info, Patience::Prompt)? {
         Response::Info(info) => info,
         other => return Err(client.unexpected(&other)),
@@ -92,7 +93,8 @@ fn look(client: &mut Client) -> Result<Look, Failure> {
     })
 }
 
-fn usage<'a>(look: &'a Look, before: Option<&Look>) -> Vec<Usage<'a>> {
+/// What each app used since the look before.
+pub(crate) fn usage<'a>(look: &'a Look, before: Option<&Look>) -> Vec<Usage<'a>> {
     let earlier: HashMap<&str, &AppStatus> = before
         .map(|before| {
             before

@@ -46,6 +46,114 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// A point in time, as `--since` names it. The device's clock counts: a device may have no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// So long before the device's present.
+    Ago(Duration),
+    /// Unix time in milliseconds.
+    At(u64),
+}
+
+impl Since {
+    /// Reads a duration, or a time of RFC 3339.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if let Some(unix_ms) = parse_time(text) {
+            return Ok(Self::At(unix_ms));
+        }
+        parse_duration(text)
+            .map(Self::Ago)
+            .map_err(|error| format!("{error}, or a time of RFC 3339 such as 2026-11-26T09:30:00Z"))
+    }
+
+    /// Unix milliseconds at which it begins, on a device whose clock is at `now_ms`.
+    pub(crate) fn from_ms(self, now_ms: u64) -> u64 {
+        match self {
+            Self::Ago(ago) => now_ms.saturating_sub(millis(ago)),
+            Self::At(unix_ms) => unix_ms,
+        }
+    }
+}
+
+/// Milliseconds of a duration.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Unix milliseconds of a time as RFC 3339 (section 5.6) writes it, `2026-11-26T09:30:00.5+01:00`: a space may stand for the
+/// `T`, as in what `logs` shows, and without a zone it is UTC, likewise. None for what is no such time, or before 1970.
+fn parse_time(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (date, rest) = (text.get(..10)?, text.get(10..)?);
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let zone_at = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
+    let (clock, zone) = rest.split_at(zone_at);
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
+    let offset_minutes = match zone {
+        "" | "Z" | "z" => 0,
+        _ => {
+            let [hours, minutes] = numbers(zone.get(1..)?, ':', [2, 2])?;
+            let minutes = (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)?;
+            if zone.starts_with('-') {
+                minutes.cast_signed()
+            } else {
+                -minutes.cast_signed()
+            }
+        }
+    };
+    if hour > 23 || minute > 59 || second > 60 || fraction.is_empty() {
+        return None;
+    }
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let thousandths: u64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    let days = days_from_civil(year, month, day)?;
+    let seconds = (days * 86_400 + hour * 3600 + minute * 60 + second)
+        .checked_add_signed(offset_minutes * 60)?;
+    Some(seconds * 1000 + thousandths)
+}
+
+/// The numbers of `2026-11-26`, each of exactly so many digits.
+fn numbers<const N: usize>(text: &str, between: char, digits: [usize; N]) -> Option<[u64; N]> {
+    let mut values = [0; N];
+    let mut parts = text.split(between);
+    for (value, count) in values.iter_mut().zip(digits) {
+        let part = parts.next()?;
+        if part.len() != count || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        *value = part.parse().ok()?;
+    }
+    parts.next().is_none().then_some(values)
+}
+
+/// Days since 1970-01-01; none for a day that there is not, or one before.
+fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
+    if !(1..=12).contains(&month) || day == 0 || year < 1970 {
+        return None;
+    }
+    // Howard Hinnant's `days_from_civil`; `civil` is its inverse, and refuses what it made of the 30th of February.
+    let shifted = year - u64::from(month <= 2);
+    let (era, year_of_era) = (shifted / 400, shifted % 400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+    (civil(days) == (year, month, day)).then_some(days)
+}
+
+/// Reads the name of an app: what can't be one is refused before a device is asked.
+pub(crate) fn parse_app(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(',') {
+        return Err(
+            "expected the name of an app; several names are separated by spaces".to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
 /// Like [`parse_duration`], but nothing is too short to repeat at.
 pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text)?;
@@ -171,6 +279,49 @@ mod tests {
             parse_duration("300d300d"),
             Err("more than a year".to_owned())
         );
+    }
+
+    #[test]
+    fn a_beginning_is_a_duration_or_a_time_of_rfc_3339() {
+        assert_eq!(
+            Since::parse("10m"),
+            Ok(Since::Ago(Duration::from_secs(600)))
+        );
+        for (text, unix_ms) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2000-02-29T00:00:00.123Z", 951_782_400_123),
+            ("2000-02-29 00:00:00.123", 951_782_400_123),
+            ("2000-02-29t01:30:00.12345+01:30", 951_782_400_123),
+            ("2000-02-28T19:00:00.1-05:00", 951_782_400_100),
+            ("2024-12-31T23:59:60Z", 1_735_689_600_000),
+        ] {
+            assert_eq!(Since::parse(text), Ok(Since::At(unix_ms)), "{text}");
+        }
+        for text in [
+            "2000-02-30T00:00:00Z",
+            "2000-13-01T00:00:00Z",
+            "1969-12-31T00:00:00Z",
+            "2000-02-29",
+            "2000-02-29T24:00:00Z",
+            "2000-02-29T00:00:00.Z",
+            "2000-02-29T00:00:00+99:00",
+            "2000-02-29T00:00Z",
+            "+000-02-29T00:00:00Z",
+            "yesterday",
+        ] {
+            let error = Since::parse(text).expect_err(text);
+            assert!(error.contains("2026-11-26T09:30:00Z"), "{text}: {error}");
+        }
+        assert_eq!(Since::Ago(Duration::from_secs(2)).from_ms(1500), 0);
+        assert_eq!(Since::At(7).from_ms(1500), 7);
+    }
+
+    #[test]
+    fn every_day_of_four_centuries_is_found_again() {
+        for days in 0..146_097 {
+            let (year, month, day) = civil(days);
+            assert_eq!(days_from_civil(year, month, day), Some(days));
+        }
     }
 
     #[test]

@@ -74,8 +74,8 @@ pub(crate) struct AppReport {
     pub(crate) sandbox_notes: Vec<String>,
 }
 
-/// The page that an app process and the daemon share (a memfd of 4096 bytes): two little-endian u64 counters.
-/// An app that lies in it can only fool its own watchdog.
+/// The page that an app process and the daemon share (a memfd of 4096 bytes): little-endian u64 counters.
+/// An app that lies in it can only fool its own watchdog, and who asks what it uses.
 pub(crate) struct Heartbeat;
 
 impl Heartbeat {
@@ -83,8 +83,21 @@ impl Heartbeat {
     pub(crate) const CALLS: usize = 0;
     /// Byte offset of the flag "inside a host call now" (0 or 1): then the app is waiting, not silent.
     pub(crate) const IN_HOST: usize = 8;
+    /// Byte offset of the first of two counters for each capability: calls, and refusals among them. A cache line further, so
+    /// that a watchdog's look does not take turns with them.
+    const USES: usize = 64;
     /// Size of the page.
     pub(crate) const SIZE: usize = 4096;
+
+    /// Byte offset of the count of calls of the capability with that [`index`](vyoma_capabilities::capability::Capability::index).
+    pub(crate) const fn used(index: usize) -> usize {
+        Self::USES + 16 * index
+    }
+
+    /// Byte offset of the count of refusals.
+    pub(crate) const fn refused(index: usize) -> usize {
+        Self::used(index) + 8
+    }
 }
 
 /// Everything that `vyomad admit` needs to know.

@@ -17,6 +17,7 @@ pub mod trap;
 use std::fs::File;
 use std::sync::Arc;
 
+use vyoma_capabilities::capability::Capability;
 use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::profile::OptimizationLevel;
 use vyoma_capabilities::resolve::Grants;
@@ -90,6 +91,15 @@ pub trait Activity: Send + Sync {
     fn enter(&self);
     /// It returns to the guest.
     fn leave(&self);
+    /// The guest calls something that `capability` gives: an import of it ([`Capability::of_import`]), or a read or write
+    /// of a standard stream.
+    fn used(&self, capability: Capability) {
+        let _ = capability;
+    }
+    /// The call that was last [`used`](Activity::used) is refused: the capability is not granted, or not so far.
+    fn refused(&self, capability: Capability) {
+        let _ = capability;
+    }
 }
 
 /// What one run gets.

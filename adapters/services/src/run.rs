@@ -4,11 +4,12 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use vyoma_capabilities::capability::Capability;
 use vyoma_capabilities::lifecycle::Ending;
 use vyoma_component::guest::Guest;
 use vyoma_component::handles::Handles;
 use vyoma_component::host::{self, Linked};
-use vyoma_component::program::Import;
+use vyoma_component::program::{Import, Target};
 use vyoma_component::trap::Trap;
 use vyoma_runtime::{Activity, EngineError, RunConfig};
 
@@ -22,6 +23,8 @@ const MAX_HANDLES: u32 = 8192;
 pub struct HostSide {
     state: RefCell<State>,
     linked: Vec<Linked<Linux>>,
+    /// What each import uses.
+    uses: Vec<Option<Capability>>,
     activity: Arc<dyn Activity>,
 }
 
@@ -39,12 +42,23 @@ impl HostSide {
             .map(|import| host::link(import).map_err(|why| EngineError::Refused(why.to_string())))
             .collect::<Result<_, _>>()?;
         let activity = Arc::clone(&config.activity);
+        let uses = imports.iter().map(|import| match &import.target {
+            Target::Function {
+                interface,
+                function: name,
+            }
+            | Target::Drop {
+                interface,
+                resource: name,
+            } => Capability::of_import(interface, name),
+        });
         Ok(Self {
             state: RefCell::new(State {
                 services: Linux::new(config)?,
                 handles: Handles::new(MAX_HANDLES),
             }),
             linked,
+            uses: uses.collect(),
             activity,
         })
     }
@@ -67,6 +81,9 @@ impl HostSide {
         let State { services, handles } = &mut *state;
         let linked = self.linked.get(import).ok_or(Trap::Abi("no such import"))?;
         self.activity.enter();
+        if let Some(capability) = self.uses.get(import).copied().flatten() {
+            self.activity.used(capability);
+        }
         let outcome = host::call(linked, services, handles, guest, slots);
         self.activity.leave();
         outcome

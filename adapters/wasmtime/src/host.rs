@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use vyoma_capabilities::resolve::Network;
+use vyoma_capabilities::capability::Capability;
+use vyoma_capabilities::resolve::{Grants, Network};
 use vyoma_runtime::network::may_bind;
 use vyoma_runtime::{Activity, RunConfig};
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime::error::Context;
-use wasmtime::{CallHook, Engine, Result, Store};
+use wasmtime::{CallHook, Engine, Result, Store, StoreContextMut};
 use wasmtime_wasi::p2::Network as NetworkHandle;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
@@ -18,7 +19,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
 use crate::devices::{Clock, Devices};
 use crate::limits::Limits;
-use crate::stdio::Descriptor;
+use crate::stdio::{Descriptor, Refused};
 
 /// Handles (files, sockets, streams, pollables) that one guest may hold. Far above what the descriptor limit of a process
 /// leaves for files and sockets; what is bounded by it are pollables, which cost the host memory only.
@@ -33,6 +34,8 @@ pub(crate) struct Host {
     pub(crate) table: ResourceTable,
     pub(crate) devices: Devices,
     pub(crate) limits: Limits,
+    pub(crate) activity: Arc<dyn Activity>,
+    pub(crate) grants: Grants,
 }
 
 impl WasiView for Host {
@@ -53,6 +56,8 @@ pub(crate) fn store(engine: &Engine, config: &RunConfig, devices: Devices) -> Re
         table,
         devices,
         limits: Limits::new(config.memory_bytes),
+        activity: Arc::clone(&config.activity),
+        grants: config.grants.clone(),
     };
     let mut store = Store::new(engine, host);
     store.limiter(|host| &mut host.limits);
@@ -69,7 +74,7 @@ pub(crate) fn store(engine: &Engine, config: &RunConfig, devices: Devices) -> Re
 }
 
 fn wasi(config: &RunConfig, clock: Clock) -> Result<WasiCtx> {
-    // What a new context has: stdin at its end, output discarded, no argument, no variable, no folder, no network.
+    // What a new context has: no argument, no variable, no folder, no network.
     let mut wasi = WasiCtx::builder();
     wasi.arg(&config.name).args(&config.args).envs(&config.env);
     // Edges of pins are dated by the clock that the guest sees.
@@ -77,9 +82,13 @@ fn wasi(config: &RunConfig, clock: Clock) -> Result<WasiCtx> {
     // Disk I/O happens on this thread, the only one.
     wasi.allow_blocking_current_thread(true);
     if config.grants.stdio {
-        wasi.stdin(Descriptor::stdin().context("stdin")?);
-        wasi.stdout(Descriptor::stdout().context("stdout")?);
-        wasi.stderr(Descriptor::stderr().context("stderr")?);
+        wasi.stdin(Descriptor::stdin(&config.activity).context("stdin")?);
+        wasi.stdout(Descriptor::stdout(&config.activity).context("stdout")?);
+        wasi.stderr(Descriptor::stderr(&config.activity).context("stderr")?);
+    } else {
+        wasi.stdin(Refused::new(&config.activity));
+        wasi.stdout(Refused::new(&config.activity));
+        wasi.stderr(Refused::new(&config.activity));
     }
     if config.grants.filesystem {
         let folder = config
@@ -95,8 +104,12 @@ fn wasi(config: &RunConfig, clock: Clock) -> Result<WasiCtx> {
         wasi.allow_tcp(true)
             .allow_udp(true)
             .allow_ip_name_lookup(true);
+        let activity = Arc::clone(&config.activity);
         wasi.socket_addr_check(move |address, purpose| {
             let allowed = may_use(network, address, purpose);
+            if !allowed {
+                activity.refused(Capability::Network);
+            }
             Box::pin(async move { allowed })
         });
     } else {
@@ -120,12 +133,15 @@ pub(crate) fn linker(engine: &Engine, config: &RunConfig) -> Result<Linker<Host>
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     crate::devices::add_to_linker(&mut linker)?;
+    crate::uses::add_to_linker(&mut linker)?;
     if config.grants.network.is_none() {
         // wasmtime-wasi would answer "permanent resolver failure"; the reason is that it isn't allowed.
-        linker.allow_shadowing(true);
         linker.instance(NAME_LOOKUP)?.func_wrap(
             "resolve-addresses",
-            |_, (_, _): (Resource<NetworkHandle>, String)| {
+            |store: StoreContextMut<'_, Host>, (_, _): (Resource<NetworkHandle>, String)| {
+                let host = store.data();
+                host.activity.used(Capability::Network);
+                crate::uses::refuse_without_network(host);
                 Ok((Err::<Resource<ResolveAddressStream>, _>(
                     ErrorCode::AccessDenied,
                 ),))

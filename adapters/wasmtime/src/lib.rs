@@ -10,6 +10,7 @@ mod limits;
 mod run;
 mod settings;
 mod stdio;
+mod uses;
 
 use std::fs::File;
 use std::os::fd::AsRawFd;

@@ -13,6 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use vyoma_capabilities::capability::Capability;
+use vyoma_runtime::Activity;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
@@ -29,25 +31,31 @@ pub(crate) struct Descriptor {
     interest: Interest,
     /// Absent for regular files and /dev/null, which epoll refuses and which never make anyone wait.
     watch: Option<AsyncFd<BorrowedFd<'static>>>,
+    /// Told of every read and write.
+    activity: Arc<dyn Activity>,
 }
 
 impl Descriptor {
     /// Descriptor 0. Call it within the event loop's context.
-    pub(crate) fn stdin() -> io::Result<Input> {
-        Self::new(rustix::stdio::stdin(), Interest::READABLE).map(Input)
+    pub(crate) fn stdin(activity: &Arc<dyn Activity>) -> io::Result<Input> {
+        Self::new(rustix::stdio::stdin(), Interest::READABLE, activity).map(Input)
     }
 
     /// Descriptor 1. Call it within the event loop's context.
-    pub(crate) fn stdout() -> io::Result<Output> {
-        Self::new(rustix::stdio::stdout(), Interest::WRITABLE).map(Output)
+    pub(crate) fn stdout(activity: &Arc<dyn Activity>) -> io::Result<Output> {
+        Self::new(rustix::stdio::stdout(), Interest::WRITABLE, activity).map(Output)
     }
 
     /// Descriptor 2. Call it within the event loop's context.
-    pub(crate) fn stderr() -> io::Result<Output> {
-        Self::new(rustix::stdio::stderr(), Interest::WRITABLE).map(Output)
+    pub(crate) fn stderr(activity: &Arc<dyn Activity>) -> io::Result<Output> {
+        Self::new(rustix::stdio::stderr(), Interest::WRITABLE, activity).map(Output)
     }
 
-    fn new(fd: BorrowedFd<'static>, interest: Interest) -> io::Result<Arc<Self>> {
+    fn new(
+        fd: BorrowedFd<'static>,
+        interest: Interest,
+        activity: &Arc<dyn Activity>,
+    ) -> io::Result<Arc<Self>> {
         // SAFETY: `fd` is one of 0, 1 and 2. They are open for the life of the process (Rust's start-up puts /dev/null in the
         // place of a closed one, and the type says 'static), and a borrowed descriptor always gives the same number.
         let watch = match unsafe { AsyncFd::register_with_interest(fd, interest) } {
@@ -61,6 +69,7 @@ impl Descriptor {
             fd,
             interest,
             watch,
+            activity: Arc::clone(activity),
         }))
     }
 
@@ -118,6 +127,7 @@ impl Pollable for Input {
 #[async_trait]
 impl InputStream for Input {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.0.activity.used(Capability::Stdio);
         if size == 0 || !self.0.is_ready() {
             return Ok(Bytes::new());
         }
@@ -157,6 +167,7 @@ pub(crate) struct Output(Arc<Descriptor>);
 
 impl Output {
     fn write_all(&self, mut bytes: &[u8]) -> StreamResult<()> {
+        self.0.activity.used(Capability::Stdio);
         while !bytes.is_empty() {
             match rustix::io::write(self.0.fd, bytes) {
                 Ok(count) => bytes = &bytes[count..],
@@ -219,6 +230,81 @@ impl IsTerminal for Output {
 }
 
 impl StdoutStream for Output {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Only WASI 0.3 asks for this one, and its interfaces are not linked.
+        Box::new(tokio::io::sink())
+    }
+}
+
+/// Most bytes that [`Refused`] takes at once: as much as wasmtime-wasi's own streams that discard.
+const DISCARD_PERMIT: usize = 65536;
+
+/// A standard stream without the grant: stdin is at its end, output is discarded, and both are counted as refused.
+#[derive(Clone)]
+pub(crate) struct Refused(Arc<dyn Activity>);
+
+impl Refused {
+    pub(crate) fn new(activity: &Arc<dyn Activity>) -> Self {
+        Self(Arc::clone(activity))
+    }
+
+    fn count(&self) {
+        self.0.used(Capability::Stdio);
+        self.0.refused(Capability::Stdio);
+    }
+}
+
+#[async_trait]
+impl Pollable for Refused {
+    async fn ready(&mut self) {}
+}
+
+#[async_trait]
+impl InputStream for Refused {
+    fn read(&mut self, _: usize) -> StreamResult<Bytes> {
+        self.count();
+        Err(StreamError::Closed)
+    }
+}
+
+#[async_trait]
+impl OutputStream for Refused {
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(DISCARD_PERMIT)
+    }
+
+    fn write(&mut self, _: Bytes) -> StreamResult<()> {
+        self.count();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+}
+
+impl IsTerminal for Refused {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdinStream for Refused {
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        // Only WASI 0.3 asks for this one, and its interfaces are not linked.
+        Box::new(tokio::io::empty())
+    }
+}
+
+impl StdoutStream for Refused {
     fn p2_stream(&self) -> Box<dyn OutputStream> {
         Box::new(self.clone())
     }

@@ -5,6 +5,7 @@
     reason = "tests: a panic is the report"
 )]
 
+mod caps;
 mod device;
 mod exit_codes;
 // The device of vyoma-mcu-core's own tests.

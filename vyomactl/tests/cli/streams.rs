@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use vyoma_capabilities::control::{Request, Response};
 
-use crate::device::{Device, command, event, log_line};
+use crate::device::{Device, command, event, info, log_line};
 
 fn logs(follow: bool) -> Request {
     Request::Logs {
@@ -55,6 +55,130 @@ fn lines_and_events_show_time_app_and_text() {
         outcome.out,
         "2023-11-14 22:13:20.123  hello         warning  look out\n"
     );
+}
+
+#[test]
+fn several_apps_are_asked_for_at_once() {
+    let request = Request::Logs {
+        app: Some("hello,echo".into()),
+        follow: true,
+        since_ms: None,
+        previous: false,
+        tail: None,
+    };
+    let answers = vec![Response::LogLine(log_line("one")), Response::Done];
+    let outcome = Device::answers(request, answers).run(&["logs", "-f", "hello", "echo"]);
+    assert_eq!((outcome.code, outcome.out.lines().count()), (0, 1));
+    let outcome = crate::device::run(&["logs", "hello,echo"]);
+    assert_eq!(outcome.code, 2, "{}", outcome.err);
+    assert!(
+        outcome.err.contains("separated by spaces"),
+        "{}",
+        outcome.err
+    );
+}
+
+#[test]
+fn earlier_lines_of_several_apps_are_put_in_order_before_they_are_cut_to_the_last() {
+    let request = Request::Logs {
+        app: None,
+        follow: false,
+        since_ms: None,
+        previous: true,
+        tail: Some(3),
+    };
+    // App by app, as a device reads its files.
+    let lines = [("a", 1), ("a", 4), ("a", 9), ("b", 2), ("b", 5), ("b", 7)];
+    let mut answers: Vec<Response> = lines
+        .iter()
+        .map(|(app, time_ms)| {
+            let mut line = log_line(&format!("{app}{time_ms}"));
+            line.app = (*app).into();
+            line.time_ms = *time_ms;
+            Response::LogLine(line)
+        })
+        .collect();
+    answers.push(Response::Done);
+    let outcome = Device::answers(request, answers).run(&["logs", "--previous", "--tail", "3"]);
+    let texts: Vec<&str> = outcome
+        .out
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .collect();
+    assert_eq!(texts, ["b5", "b7", "a9"]);
+}
+
+#[test]
+fn a_beginning_is_reckoned_by_the_clock_of_the_device() {
+    // Its clock stands at 1700000000000, which is 2023-11-14T22:13:20Z.
+    let device = Device::new(|connection| {
+        assert_eq!(connection.request(), Some(Request::Info));
+        connection.send(&Response::Info(info()));
+        assert_eq!(
+            connection.request(),
+            Some(Request::Logs {
+                app: None,
+                follow: false,
+                since_ms: Some(20_000),
+                previous: false,
+                tail: None,
+            })
+        );
+        connection.send(&Response::Done);
+    });
+    let outcome = device.run(&["logs", "--since", "2023-11-14T22:13:00Z"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    for since in ["2023-11-14T23:13:19+01:00", "1s"] {
+        let device = Device::new(|connection| {
+            assert_eq!(connection.request(), Some(Request::Info));
+            connection.send(&Response::Info(info()));
+            assert_eq!(
+                connection.request(),
+                Some(Request::Events { follow: false })
+            );
+            for time_ms in [1_699_999_998_999, 1_699_999_999_000] {
+                let mut event = event(&time_ms.to_string());
+                event.time_ms = time_ms;
+                connection.send(&Response::Event(event));
+            }
+            connection.send(&Response::Done);
+        });
+        let outcome = device.run(&["events", "--since", since]);
+        assert_eq!(outcome.out.lines().count(), 1, "{since}: {}", outcome.out);
+        assert!(outcome.out.contains("1699999999000"), "{}", outcome.out);
+    }
+}
+
+#[test]
+fn every_app_has_its_colour_and_only_where_colours_are_wanted() {
+    let lines = || {
+        let mut answers: Vec<Response> = ["hello", "counter", "hello"]
+            .into_iter()
+            .map(|app| {
+                let mut line = log_line("x");
+                line.app = app.into();
+                Response::LogLine(line)
+            })
+            .collect();
+        answers.push(Response::Done);
+        answers
+    };
+    let outcome = Device::answers(logs(false), lines()).run(&["logs", "--color", "always"]);
+    let colours: Vec<&str> = outcome
+        .out
+        .lines()
+        .map(|line| {
+            let (before, _) = line
+                .split_once("hello")
+                .or(line.split_once("counter"))
+                .unwrap();
+            before.rsplit('\x1b').next().unwrap()
+        })
+        .collect();
+    assert_eq!(colours[0], colours[2]);
+    assert_ne!(colours[0], colours[1]);
+    let outcome = Device::answers(logs(false), lines()).run(&["logs"]);
+    assert!(!outcome.out.contains('\x1b'), "a pipe is no terminal");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use vyoma_capabilities::resolve::{self, Resolution};
 use super::logs::AppLog;
 use super::run::Run;
 use super::state::Daemon;
+use super::uses::Uses;
 
 /// Most apps that are known at once, running or not: a full answer to `ps` still fits one frame.
 const MOST_KNOWN: usize = 500;
@@ -93,6 +94,8 @@ pub(crate) struct App {
     pub(crate) earlier_ending: RefCell<Option<Ending>>,
     /// Input lines lost in earlier runs.
     pub(crate) dropped_before: Cell<u64>,
+    /// What it did with its capabilities since the daemon started.
+    pub(crate) uses: Uses,
     /// What ran last.
     pub(crate) execution: Cell<Option<Execution>>,
     /// Its phase changed.
@@ -113,6 +116,7 @@ impl App {
             last_writer: RefCell::default(),
             earlier_ending: RefCell::default(),
             dropped_before: Cell::new(0),
+            uses: Uses::default(),
             execution: Cell::new(None),
             changed: Notify::new(),
             name,

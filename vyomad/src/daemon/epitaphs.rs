@@ -58,14 +58,15 @@ pub(crate) fn write(daemon: &Daemon, app: &App, ending: &Ending) {
 
 /// How `app` ended before; none when it never did or the file is damaged.
 pub(crate) fn read(daemon: &Daemon, app: &str) -> Option<Ending> {
-    let text = files::read_text(
-        &daemon.path("epitaphs").join(format!("{app}.json")),
-        FILE_LIMIT,
-    )
-    .ok()?;
-    serde_json::from_str::<Epitaph>(&text)
+    serde_json::from_str::<Epitaph>(&text(daemon, app)?)
         .ok()
         .map(|epitaph| epitaph.ending)
+}
+
+/// The document of how `app` ended before; none when it never did.
+pub(crate) fn text(daemon: &Daemon, app: &str) -> Option<String> {
+    let path = daemon.path("epitaphs").join(format!("{app}.json"));
+    files::read_text(&path, FILE_LIMIT).ok()
 }
 
 /// Forgets it.

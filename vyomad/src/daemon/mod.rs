@@ -34,6 +34,7 @@ mod supervisor;
 mod throttle;
 mod uids;
 mod upkeep;
+mod uses;
 
 pub(crate) use start::{run_as_pid1, run_hosted};
 
@@ -107,6 +108,7 @@ async fn main_loop(start: Start) -> Result<PowerAction, String> {
         }));
     }
     let watchdog = HardwareWatchdog::open(watchdog_secs);
+    *daemon.watchdog.borrow_mut() = watchdog.as_ref().map(HardwareWatchdog::describe);
     match &watchdog {
         Some(watchdog) => daemon.event(None, "watchdog", &watchdog.describe()),
         None if watchdog_secs > 0 => daemon.event(
@@ -202,6 +204,7 @@ fn build(
         missed: RefCell::default(),
         fetching: Semaphore::new(LOOK_UPS).into(),
         clipboard: RefCell::default(),
+        watchdog: RefCell::default(),
         // Names of this run differ from those that an earlier one may have left.
         serial: unix_ms().into(),
         unwritten: Notify::default(),

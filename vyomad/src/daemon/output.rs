@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::net::unix::pipe;
+use vyoma_capabilities::capability::Capability;
 use vyoma_capabilities::control::Stream;
 use vyoma_capabilities::lines::{self, Line, LineSplitter, MAX_LINE};
 
@@ -68,6 +69,11 @@ pub(crate) async fn read(
     }
 }
 
+fn note(app: &App, capability: Capability) {
+    let granted = app.package().resolution.grants.has(capability);
+    app.uses.note(capability, granted);
+}
+
 /// Requests are answered before the next line is looked at: answers come in the order of the questions.
 async fn handle(
     daemon: &Shared,
@@ -89,7 +95,8 @@ async fn handle(
     }
     match lines::parse(line) {
         // There is no compositor and no mixer yet; without the capability they are to be ignored in silence anyway.
-        Line::Draw(_) | Line::Audio(_) => {}
+        Line::Draw(_) => note(app, Capability::Display),
+        Line::Audio(_) => note(app, Capability::Audio),
         Line::Log(text) => daemon.log(app, stream, text),
         Line::Message { to, payload } => router::send(daemon, app, to, payload),
         Line::Broadcast(payload) => router::broadcast(daemon, app, payload),

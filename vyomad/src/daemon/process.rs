@@ -20,6 +20,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::reaper::{Reaper, Status};
+use super::uses::Counts;
 use crate::spec::Heartbeat;
 
 /// Capacity of each pipe of an app: the kernel's default, set so that no system setting changes a documented bound.
@@ -262,17 +263,28 @@ impl Heartbeats {
     }
 
     pub(crate) fn read(&self) -> Beat {
-        use std::os::unix::fs::FileExt;
-        let number = |offset: usize| {
-            let mut bytes = [0; 8];
-            self.0
-                .read_exact_at(&mut bytes, offset as u64)
-                .map_or(0, |()| u64::from_le_bytes(bytes))
-        };
         Beat {
-            calls: number(Heartbeat::CALLS),
-            in_host: number(Heartbeat::IN_HOST) != 0,
+            calls: self.number(Heartbeat::CALLS),
+            in_host: self.number(Heartbeat::IN_HOST) != 0,
         }
+    }
+
+    /// What the app says it did with its capabilities.
+    pub(crate) fn uses(&self) -> Counts {
+        let mut counts = Counts::default();
+        for (index, count) in counts.0.iter_mut().enumerate() {
+            count.calls = self.number(Heartbeat::used(index));
+            count.refused = self.number(Heartbeat::refused(index)).min(count.calls);
+        }
+        counts
+    }
+
+    fn number(&self, offset: usize) -> u64 {
+        use std::os::unix::fs::FileExt;
+        let mut bytes = [0; 8];
+        self.0
+            .read_exact_at(&mut bytes, offset as u64)
+            .map_or(0, |()| u64::from_le_bytes(bytes))
     }
 }
 
@@ -285,6 +297,8 @@ fn closes_on_exec(descriptor: &OwnedFd) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use vyoma_capabilities::capability::Capability;
+
     use super::*;
 
     #[test]
@@ -311,6 +325,16 @@ mod tests {
                 calls: 7,
                 in_host: true
             }
+        );
+        file.write_all_at(&3u64.to_le_bytes(), Heartbeat::used(2) as u64)
+            .unwrap();
+        file.write_all_at(&u64::MAX.to_le_bytes(), Heartbeat::refused(2) as u64)
+            .unwrap();
+        let network = beats.uses().of(Capability::Network);
+        assert_eq!(
+            (network.calls, network.refused),
+            (3, 3),
+            "more refused than called"
         );
         assert!(file.set_len(0).is_err(), "the page must not be taken away");
     }

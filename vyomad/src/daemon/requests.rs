@@ -21,10 +21,12 @@ const LOG_LINES: usize = 20;
 pub(crate) async fn answer(daemon: &Shared, app: &Rc<App>, text: &str) -> String {
     let request = lines::parse_request(text);
     let verb = lines::request_verb(text);
-    if let Some(capability) = request.needs()
-        && !app.package().resolution.grants.has(capability)
-    {
-        return lines::refusal(verb, capability);
+    if let Some(capability) = request.needs() {
+        let granted = app.package().resolution.grants.has(capability);
+        app.uses.note(capability, granted);
+        if !granted {
+            return lines::refusal(verb, capability);
+        }
     }
     let mut payload = payload(daemon, app, verb, request).await;
     // No line is longer than an app may print itself.

@@ -100,6 +100,8 @@ pub(crate) struct Daemon {
     pub(crate) fetching: Arc<Semaphore>,
     /// Text that apps share.
     pub(crate) clipboard: RefCell<String>,
+    /// The hardware watchdog, for people; none: a hung daemon is not restarted.
+    pub(crate) watchdog: RefCell<Option<String>>,
     /// Makes names of temporary files differ.
     pub(crate) serial: Cell<u64>,
     /// Something is to be written to the log files.

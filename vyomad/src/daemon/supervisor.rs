@@ -164,6 +164,7 @@ async fn watch(daemon: Shared, app: Rc<App>, launched: Launched) {
         app.dropped_before
             .set(app.dropped_before.get() + stdin.dropped());
     }
+    app.uses.add(&run.heartbeats.uses());
     *app.run.borrow_mut() = None;
     if let Some(groups) = &daemon.cgroups {
         groups.remove(&app.name);

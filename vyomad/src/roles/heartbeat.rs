@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
+use vyoma_capabilities::capability::Capability;
 use vyoma_runtime::Activity;
 
 use crate::spec::Heartbeat;
@@ -71,6 +72,16 @@ impl Activity for Page {
     fn leave(&self) {
         self.counter(Heartbeat::IN_HOST).store(0, Ordering::Release);
     }
+
+    fn used(&self, capability: Capability) {
+        self.counter(Heartbeat::used(capability.index()))
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn refused(&self, capability: Capability) {
+        self.counter(Heartbeat::refused(capability.index()))
+            .fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +125,33 @@ mod tests {
                 read(&file, Heartbeat::IN_HOST)
             ),
             (2, 0)
+        );
+    }
+
+    #[test]
+    fn uses_and_refusals_of_each_capability_stand_in_the_page() {
+        let file = memfd(Heartbeat::SIZE);
+        let page = Page::map(&file).unwrap();
+        for capability in Capability::ALL {
+            for _ in 0..=capability.index() {
+                page.used(capability);
+            }
+            page.refused(capability);
+        }
+        for capability in Capability::ALL {
+            let index = capability.index();
+            let (used, refused) = (Heartbeat::used(index), Heartbeat::refused(index));
+            assert_eq!(
+                (read(&file, used), read(&file, refused)),
+                (index as u64 + 1, 1)
+            );
+        }
+        assert_eq!(
+            (
+                read(&file, Heartbeat::CALLS),
+                read(&file, Heartbeat::IN_HOST)
+            ),
+            (0, 0)
         );
     }
 

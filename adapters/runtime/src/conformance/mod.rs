@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use vyoma_capabilities::capability::Capability;
 use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::profile::OptimizationLevel;
 use vyoma_capabilities::resolve::Grants;
@@ -90,6 +91,8 @@ struct Outcome {
     /// Host calls that began, and begun ones that had not ended when the guest had.
     calls: u64,
     open_calls: i64,
+    /// Calls of each capability, and refusals, as `name:calls:refused`, in the order of the capabilities.
+    uses: String,
 }
 
 impl Outcome {
@@ -110,10 +113,11 @@ impl std::fmt::Debug for Outcome {
         };
         write!(
             f,
-            "{}, {} host calls of which {} did not end, {} bytes on stdout: {}, {} bytes on stderr: {}",
+            "{}, {} host calls of which {} did not end, uses {:?}, {} bytes on stdout: {}, {} bytes on stderr: {}",
             self.ending,
             self.calls,
             self.open_calls,
+            self.uses,
             self.stdout.len(),
             show(&self.stdout),
             self.stderr.len(),
@@ -249,6 +253,29 @@ fn one(runtime: &dyn WasmRuntime, index: usize, case: &Run) -> Result<(), String
 struct Counter {
     begun: AtomicU64,
     open: AtomicI64,
+    used: [AtomicU64; Capability::ALL.len()],
+    refused: [AtomicU64; Capability::ALL.len()],
+}
+
+impl Counter {
+    /// As in [`Outcome::uses`], those that were called for.
+    fn uses(&self) -> String {
+        let counts = Capability::ALL
+            .into_iter()
+            .zip(self.used.iter().zip(&self.refused));
+        counts
+            .map(|(capability, (used, refused))| {
+                (
+                    capability,
+                    used.load(Ordering::Relaxed),
+                    refused.load(Ordering::Relaxed),
+                )
+            })
+            .filter(|(_, used, refused)| used + refused > 0)
+            .map(|(capability, used, refused)| format!("{capability}:{used}:{refused}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
 }
 
 impl Activity for Counter {
@@ -259,6 +286,14 @@ impl Activity for Counter {
 
     fn leave(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn used(&self, capability: Capability) {
+        self.used[capability.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn refused(&self, capability: Capability) {
+        self.refused[capability.index()].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -296,9 +331,10 @@ fn child(runtime: &dyn WasmRuntime, args: &[String]) -> Result<(), String> {
         Err(error) => Ending::NotStarted(error.to_string()),
     };
     let report = format!(
-        "{ending:?}\n{}\n{}\n",
+        "{ending:?}\n{}\n{}\n{}\n",
         counter.begun.load(Ordering::Relaxed),
-        counter.open.load(Ordering::Relaxed)
+        counter.open.load(Ordering::Relaxed),
+        counter.uses()
     );
     std::fs::write(folder.join(process::REPORT), report).map_err(|error| error.to_string())
 }

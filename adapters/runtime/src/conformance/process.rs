@@ -80,6 +80,7 @@ pub(super) fn run(folder: &Path, index: usize, case: &Run, artefact: &[u8]) -> i
         stderr,
         calls: lines.next().and_then(|line| line.parse().ok()).unwrap_or(0),
         open_calls: lines.next().and_then(|line| line.parse().ok()).unwrap_or(0),
+        uses: lines.next().unwrap_or_default().to_owned(),
     })
 }
 

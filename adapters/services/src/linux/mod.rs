@@ -8,6 +8,7 @@ mod poll;
 mod sockets;
 mod stdio;
 
+use vyoma_capabilities::capability::Capability;
 use vyoma_component::host::{Interface, Platform};
 use vyoma_component::services::{Datetime, Instant, Pollable, Services, StreamError};
 use vyoma_component::vyoma::{adc::Adc, device::Device, uart::Uart};
@@ -20,7 +21,7 @@ pub use self::clocks::Monotonic;
 pub(crate) use self::files::io_error;
 pub use self::poll::Wait;
 pub(crate) use self::poll::{Event, Watch};
-use crate::linux::stdio::{Discard, End, Standard};
+use crate::linux::stdio::{Counted, Discard, End, Standard};
 
 /// Where a guest's bytes come from: what is behind an `input-stream`.
 pub(crate) trait Source {
@@ -130,6 +131,20 @@ impl Linux {
 }
 
 impl Linux {
+    /// Counts `answer` if it is a refusal.
+    pub(crate) fn judge<T, E>(
+        &self,
+        capability: Capability,
+        answer: Result<T, E>,
+        is_refusal: impl FnOnce(&E) -> bool,
+    ) -> Result<T, E> {
+        answer.inspect_err(|error| {
+            if is_refusal(error) {
+                self.config.activity.refused(capability);
+            }
+        })
+    }
+
     /// The clock that the guest sees.
     pub fn clock(&self) -> Monotonic {
         self.clock.clone()
@@ -197,25 +212,25 @@ impl Services for Linux {
 
     fn stdin(&mut self) -> Input {
         if self.config.grants.stdio {
-            Input::new(Standard::stdin())
+            Input::new(Counted::granted(Standard::stdin(), &self.config.activity))
         } else {
-            Input::new(End)
+            Input::new(Counted::refused(End, &self.config.activity))
         }
     }
 
     fn stdout(&mut self) -> Output {
         if self.config.grants.stdio {
-            Output::new(Standard::stdout())
+            Output::new(Counted::granted(Standard::stdout(), &self.config.activity))
         } else {
-            Output::new(Discard)
+            Output::new(Counted::refused(Discard, &self.config.activity))
         }
     }
 
     fn stderr(&mut self) -> Output {
         if self.config.grants.stdio {
-            Output::new(Standard::stderr())
+            Output::new(Counted::granted(Standard::stderr(), &self.config.activity))
         } else {
-            Output::new(Discard)
+            Output::new(Counted::refused(Discard, &self.config.activity))
         }
     }
 

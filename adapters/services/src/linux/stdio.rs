@@ -4,10 +4,13 @@
 //! stay in blocking mode (their other end may be shared); `poll` tells beforehand when a call would wait.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use vyoma_capabilities::capability::Capability;
 use vyoma_component::services::{Pollable, StreamError};
+use vyoma_runtime::Activity;
 
 use super::poll::{Event, Interest, Wait, Watch};
 use super::{Sink, Source, io_error};
@@ -134,6 +137,74 @@ impl Sink for Standard {
 
     fn is_unbuffered(&self) -> bool {
         true
+    }
+}
+
+/// A standard stream that counts reads and writes.
+pub(crate) struct Counted<T> {
+    stream: T,
+    activity: Arc<dyn Activity>,
+    /// Whether there is the grant.
+    granted: bool,
+}
+
+impl<T> Counted<T> {
+    /// With the `stdio` grant.
+    pub(crate) fn granted(stream: T, activity: &Arc<dyn Activity>) -> Self {
+        Self {
+            stream,
+            activity: Arc::clone(activity),
+            granted: true,
+        }
+    }
+
+    /// Without.
+    pub(crate) fn refused(stream: T, activity: &Arc<dyn Activity>) -> Self {
+        Self {
+            granted: false,
+            ..Self::granted(stream, activity)
+        }
+    }
+
+    fn count(&self) {
+        self.activity.used(Capability::Stdio);
+        if !self.granted {
+            self.activity.refused(Capability::Stdio);
+        }
+    }
+}
+
+impl<T: Source> Source for Counted<T> {
+    fn read(&mut self, most: usize) -> Result<Vec<u8>, StreamError> {
+        self.count();
+        self.stream.read(most)
+    }
+
+    fn ready(&self) -> Pollable<Wait> {
+        self.stream.ready()
+    }
+}
+
+impl<T: Sink> Sink for Counted<T> {
+    fn check_write(&mut self) -> Result<u64, StreamError> {
+        self.stream.check_write()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StreamError> {
+        self.count();
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> Result<(), StreamError> {
+        self.stream.flush()
+    }
+
+    fn ready(&self) -> Pollable<Wait> {
+        self.stream.ready()
+    }
+
+    fn is_unbuffered(&self) -> bool {
+        self.stream.is_unbuffered()
     }
 }
 

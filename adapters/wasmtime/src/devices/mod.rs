@@ -7,7 +7,10 @@
 mod io;
 mod values;
 
+use std::sync::Arc;
+
 use send_wrapper::SendWrapper;
+use vyoma_capabilities::capability::Capability;
 use vyoma_component::guest::Realloc;
 use vyoma_component::handles::Handles;
 use vyoma_component::host::{Call, Context, Function, Interface, Platform};
@@ -58,6 +61,7 @@ impl Devices {
         only.grants.filesystem = false;
         only.grants.network = None;
         only.devices = std::mem::take(&mut config.devices);
+        only.activity = Arc::clone(&config.activity);
         let state = State {
             services: Linux::new(only)?,
             handles: Handles::new(MAX_HANDLES as u32),
@@ -110,11 +114,16 @@ fn add(
     };
     let mut instance = linker.instance(&name)?;
     for resource in interface.resources {
+        let used = Capability::of_import(interface.name, resource.name);
         let ty = ResourceType::host_dynamic(*tag);
         *tag += 1;
         let drop = resource.drop;
         instance.resource(resource.name, ty, move |mut store, handle| {
-            let state = &mut *store.data_mut().devices.0;
+            let host = store.data_mut();
+            if let Some(capability) = used {
+                host.activity.used(capability);
+            }
+            let state = &mut *host.devices.0;
             let mut context = Context {
                 services: &mut state.services,
                 handles: &mut state.handles,
@@ -124,7 +133,11 @@ fn add(
         })?;
     }
     for function in interface.functions {
+        let used = Capability::of_import(interface.name, function.name);
         instance.func_new(function.name, move |store, ty, arguments, results| {
+            if let Some(capability) = used {
+                store.data().activity.used(capability);
+            }
             call(store, function, &ty, arguments, results)
         })?;
     }

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use vyoma_capabilities::control::{DeviceEvent, LogLine, Response, Stream};
+use vyoma_capabilities::control::{DeviceEvent, LogLine, Response, Stream, names};
 use vyoma_capabilities::link::{APPS, EVENT, LOG_LINE, Writer, encode_response};
 
 use super::Device;
@@ -203,7 +203,9 @@ impl Records {
     }
 
     fn wants(&self, record: &Record<'_>) -> bool {
-        self.app.as_ref().is_none_or(|app| record.is_of(app))
+        self.app
+            .as_ref()
+            .is_none_or(|apps| names(apps).any(|app| record.is_of(app)))
             && (self.from_ms == 0 || record.line_time() >= Some(self.from_ms))
     }
 

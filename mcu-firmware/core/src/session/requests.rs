@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use vyoma_capabilities::control::{ControlError, ErrorKind, PROTOCOL, Request, Response};
+use vyoma_capabilities::control::{ControlError, ErrorKind, PROTOCOL, Request, Response, names};
 use vyoma_capabilities::link::decode_request;
 use vyoma_capabilities::manifest::compact::MAX_COMPACT;
 
@@ -87,7 +87,7 @@ impl Exchange {
                         ),
                     ));
                 }
-                if let Some(app) = &app {
+                for app in app.iter().flat_map(|apps| names(apps)) {
                     known(app, device)?;
                 }
                 let mut records = Records {
@@ -111,6 +111,12 @@ impl Exchange {
                     end: (!follow).then(|| device.events().next()),
                 };
                 self.doing = Doing::Answering(Answers::records(records));
+            }
+            Request::Caps { .. } | Request::Diagnose { .. } => {
+                return Err(refuse(
+                    ErrorKind::State,
+                    String::from("a microcontroller does not keep this"),
+                ));
             }
             Request::InstallCompact {
                 manifest,

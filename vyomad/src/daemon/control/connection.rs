@@ -11,7 +11,7 @@ use vyoma_capabilities::control::{
     decode_header, encode_header,
 };
 
-use super::{status, stream};
+use super::{diagnose, status, stream};
 use crate::daemon::install;
 use crate::daemon::operate::{self, refuse};
 use crate::daemon::state::Shared;
@@ -75,6 +75,20 @@ async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Cl
             }
             Request::Ps => Response::Apps(status::apps(daemon).await),
             Request::Info => Response::Info(status::device(daemon)),
+            Request::Diagnose { logs } => {
+                if logs {
+                    diagnose::send(daemon, connection).await?;
+                } else {
+                    for diagnosis in diagnose::device(daemon) {
+                        connection.send(&Response::Diagnosis(diagnosis)).await?;
+                    }
+                }
+                Response::Done
+            }
+            Request::Caps { app } => operate::find(daemon, &app)
+                .map_or_else(Response::Error, |app| {
+                    Response::Caps(status::capabilities(&app))
+                }),
             Request::Logs {
                 app,
                 follow,

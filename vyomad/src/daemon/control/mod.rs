@@ -2,6 +2,7 @@
 //! silent or wrong costs its own connection and nothing else.
 
 pub(crate) mod connection;
+mod diagnose;
 mod status;
 mod stream;
 

@@ -4,10 +4,13 @@ use std::fs;
 use std::net::IpAddr;
 
 use nix::ifaddrs::getifaddrs;
-use vyoma_capabilities::control::{AppStatus, DeviceInfo};
+use vyoma_capabilities::capability::Capability;
+use vyoma_capabilities::control::{AppStatus, CapabilityUse, DeviceInfo};
 
+use crate::daemon::apps::App;
 use crate::daemon::cgroup::meminfo;
 use crate::daemon::state::{Daemon, Shared, unix_ms};
+use crate::daemon::uses::Count;
 use crate::roles::engine;
 
 /// All apps.
@@ -51,6 +54,27 @@ pub(crate) async fn apps(daemon: &Shared) -> Vec<AppStatus> {
         tokio::task::yield_now().await;
     }
     all
+}
+
+/// What an app may use and what it used: what its manifest declares, and what it called for without.
+pub(crate) fn capabilities(app: &App) -> Vec<CapabilityUse> {
+    let package = app.package();
+    let run = app.run().map(|run| run.heartbeats.uses());
+    let counts = app.uses.so_far().plus(&run.unwrap_or_default());
+    let all = Capability::ALL.into_iter().map(|capability| {
+        let Count { calls, refused } = counts.of(capability);
+        let grants = &package.resolution.grants;
+        CapabilityUse {
+            capability,
+            declared: package.manifest.capabilities.asks_for(capability),
+            granted: grants.has(capability),
+            terms: grants.terms(capability),
+            used: calls.saturating_sub(refused),
+            denied: refused,
+        }
+    });
+    all.filter(|one| one.declared || one.used > 0 || one.denied > 0)
+        .collect()
 }
 
 /// The device.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use vyoma_capabilities::control::{ControlError, DeviceEvent, LogLine, Response, Stream};
+use vyoma_capabilities::control::{self, ControlError, DeviceEvent, LogLine, Response, Stream};
 
 use super::connection::{Closed, Connection};
 use crate::daemon::feed::Next;
@@ -18,6 +18,18 @@ pub(crate) struct Wanted {
     pub(crate) tail: Option<u32>,
 }
 
+impl Wanted {
+    fn includes(&self, app: &str) -> bool {
+        let names = self.app.as_deref();
+        names.is_none_or(|names| control::names(names).any(|name| name == app))
+    }
+
+    fn only_app(&self) -> Option<&str> {
+        let names = self.app.as_deref()?;
+        (control::names(names).count() == 1).then_some(names)
+    }
+}
+
 /// Sends log lines. The outer error ends the connection, the inner one is an answer.
 pub(crate) async fn logs(
     daemon: &Shared,
@@ -25,10 +37,13 @@ pub(crate) async fn logs(
     wanted: Wanted,
 ) -> Result<Result<(), ControlError>, Closed> {
     let apps = match &wanted.app {
-        Some(name) => match operate::find(daemon, name) {
-            Ok(app) => vec![app],
-            Err(error) => return Ok(Err(error)),
-        },
+        Some(names) => {
+            let found = control::names(names).map(|name| operate::find(daemon, name));
+            match found.collect() {
+                Ok(apps) => apps,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
         None => daemon.all_apps(),
     };
     let from = wanted
@@ -72,12 +87,10 @@ pub(crate) async fn logs(
             () = connection.client_stirs() => return Err(Closed::Gone),
         };
         let line = match next {
-            Next::Item(line) if wanted.app.as_deref().is_none_or(|app| app == &*line.app) => {
-                line.to_line()
-            }
+            Next::Item(line) if wanted.includes(&line.app) => line.to_line(),
             Next::Item(_) => continue,
             Next::Dropped(count) => LogLine {
-                app: wanted.app.clone().unwrap_or_else(|| "vyomad".into()),
+                app: wanted.only_app().unwrap_or("vyomad").into(),
                 time_ms: unix_ms(),
                 stream: Stream::System,
                 text: format!("{count} lines are missing here: this reader was too slow for them"),

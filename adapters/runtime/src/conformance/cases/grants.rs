@@ -4,7 +4,7 @@ use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::resolve::{Grants, Network};
 
 use super::{ENOUGH, run};
-use crate::conformance::Run;
+use crate::conformance::{Program, Run};
 
 pub(super) fn cases() -> Vec<Run> {
     // Prints the strings of a list: pointer and length at 16, `count` strings in a row of pointer and length.
@@ -55,6 +55,19 @@ pub(super) fn cases() -> Vec<Run> {
            (if (i32.ne (i32.load (i32.const 20)) (i32.const 1)) (then (return (i32.const 1))))
            (call $print (i32.load offset=4 (i32.load (i32.const 16))) (i32.load offset=8 (i32.load (i32.const 16))))
            (i32.const 0))";
+    // Opens the folder itself, then what is above it, which is refused with code 31, not-permitted; prints twice.
+    const ESCAPE: &str = "(data (i32.const 256) \"..\")
+         (func $open (param $at i32) (param $length i32) (result i32)
+           (call $descriptor.open-at (i32.load (i32.load (i32.const 16))) (i32.const 0)
+             (local.get $at) (local.get $length) (i32.const 0) (i32.const 1) (i32.const 24))
+           (i32.load8_u (i32.const 24)))
+         (func $run (result i32)
+           (call $folders (i32.const 16))
+           (if (call $open (i32.const 257) (i32.const 1)) (then (return (i32.const 1))))
+           (call $print (i32.const 256) (i32.const 1))
+           (if (i32.eqz (call $open (i32.const 256) (i32.const 2))) (then (return (i32.const 1))))
+           (call $print (i32.const 256) (i32.const 1))
+           (i32.ne (i32.load8_u (i32.const 28)) (i32.const 31)))";
     // Grows page by page until it is refused; success when that leaves 4 pages.
     const GROW: &str = "(func $run (result i32)
            (loop $more (br_if $more (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
@@ -90,13 +103,18 @@ pub(super) fn cases() -> Vec<Run> {
                    (call $print-to (call $stderr) (i32.const 256) (i32.const 1))
                    (call $read (call $stdin) (i64.const 100) (i32.const 16))
                    (i32.ne (i32.load16_u (i32.const 16)) (i32.const 1)))",
-                |o| o.ended(&Ending::Exited(0)) && o.stdout.is_empty() && o.stderr.is_empty(),
+                |o| {
+                    o.ended(&Ending::Exited(0))
+                        && o.stdout.is_empty()
+                        && o.stderr.is_empty()
+                        && o.uses == "stdio:3:3"
+                },
             )
         },
         run(
             "without_network_every_socket_call_is_access_denied",
             NO_NETWORK,
-            |o| o.ended(&Ending::Exited(0)),
+            |o| o.ended(&Ending::Exited(0)) && o.uses == "network:4:3",
         ),
         Run {
             grants: Grants {
@@ -108,8 +126,19 @@ pub(super) fn cases() -> Vec<Run> {
             })
         },
         run("without_filesystem_there_is_no_folder", FOLDERS, |o| {
-            o.ended(&Ending::Exited(1))
+            o.ended(&Ending::Exited(1)) && o.uses == "filesystem:1:1"
         }),
+        Run {
+            program: Program::Made(|| ESCAPE.to_owned()),
+            grants: Grants {
+                stdio: true,
+                filesystem: true,
+                ..Grants::default()
+            },
+            ..run("uses_and_refusals_are_counted_by_capability", ESCAPE, |o| {
+                o.ended(&Ending::Exited(0)) && o.uses == "stdio:2:0 filesystem:3:1"
+            })
+        },
         Run {
             grants: Grants {
                 stdio: true,

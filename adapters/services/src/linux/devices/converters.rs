@@ -22,7 +22,7 @@ impl Converters for Linux {
     type Channel = Channel;
 
     fn open_channel(&mut self, name: &str) -> Result<Channel, DeviceError> {
-        let (device, lease) = self.devices.open(Kind::Adc, name, &self.config.grants)?;
+        let (device, lease) = self.devices.open(Kind::Adc, name, &self.config)?;
         let Details::Adc { max, microvolts } = device.details else {
             return Err(DeviceError::HardwareFault);
         };

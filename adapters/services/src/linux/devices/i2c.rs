@@ -25,7 +25,7 @@ impl I2cBuses for Linux {
     type I2cBus = Bus;
 
     fn open_i2c(&mut self, name: &str) -> Result<Bus, DeviceError> {
-        let (device, lease) = self.devices.open(Kind::I2c, name, &self.config.grants)?;
+        let (device, lease) = self.devices.open(Kind::I2c, name, &self.config)?;
         let Details::I2c { address } = device.details else {
             return Err(DeviceError::HardwareFault);
         };

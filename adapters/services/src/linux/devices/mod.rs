@@ -15,8 +15,8 @@ use std::rc::Rc;
 
 use spidev::Spidev;
 use vyoma_capabilities::board::{Device, Kind, Refusal};
-use vyoma_capabilities::resolve::Grants;
 use vyoma_component::services::DeviceError;
+use vyoma_runtime::RunConfig;
 use vyoma_runtime::devices::{Devices as Given, Handle};
 
 /// The devices of one run.
@@ -82,9 +82,15 @@ impl Devices {
         &self,
         kind: Kind,
         name: &str,
-        grants: &Grants,
+        config: &RunConfig,
     ) -> Result<(&Device, Lease), DeviceError> {
-        let place = self.given.find(kind, name, grants).map_err(refused)?;
+        let found = self.given.find(kind, name, &config.grants);
+        let place = found.map_err(|refusal| {
+            if matches!(refusal, Refusal::NotAllowed | Refusal::NotSupported) {
+                config.activity.refused(kind.capability());
+            }
+            refused(refusal)
+        })?;
         let Place { handle, open, edge } = self
             .places
             .get(place)

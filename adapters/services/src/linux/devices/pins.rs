@@ -13,6 +13,7 @@ use gpiocdev_uapi::v2::{
 };
 use rustix::io::Errno;
 use vyoma_capabilities::board::{Details, Kind, Safe};
+use vyoma_capabilities::capability::Capability;
 use vyoma_capabilities::manifest::Direction;
 use vyoma_component::services::{
     ActiveLevel, DigitalConfig, Edge, EdgeLog, EdgeMark, GpioError, PinEvent, PinMode, PinSetup,
@@ -56,7 +57,7 @@ impl Pins for Linux {
     type Pin = Pin;
 
     fn open_pin(&mut self, name: &str, setup: PinSetup) -> Outcome<Pin> {
-        let (device, lease) = self.devices.open(Kind::Gpio, name, &self.config.grants)?;
+        let (device, lease) = self.devices.open(Kind::Gpio, name, &self.config)?;
         let Details::Pin {
             direction,
             safe,
@@ -72,6 +73,7 @@ impl Pins for Linux {
             Some(Direction::Output) => setup.mode == PinMode::Out,
         };
         if !allowed {
+            self.config.activity.refused(Capability::Gpio);
             return Err(GpioError::PinModeNotAllowed);
         }
         let line = Line {

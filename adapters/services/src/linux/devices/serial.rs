@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::termios::{ControlModes, OptionalActions, tcflush, tcgetattr, tcsetattr};
 use vyoma_capabilities::board::{Details, Kind};
+use vyoma_capabilities::capability::Capability;
 use vyoma_component::services::{
     DeviceError, OpenPort, Parity, Pollable, StopBits, StreamError, UartConfig, Uarts,
 };
@@ -46,11 +47,14 @@ impl Uarts for Linux {
         name: &str,
         config: Option<UartConfig>,
     ) -> Result<OpenPort<Self>, DeviceError> {
-        let (device, lease) = self.devices.open(Kind::Uart, name, &self.config.grants)?;
+        let (device, lease) = self.devices.open(Kind::Uart, name, &self.config)?;
         let Details::Uart { baud } = device.details else {
             return Err(DeviceError::HardwareFault);
         };
-        let config = UartConfig::granted(config, baud)?;
+        let granted = UartConfig::granted(config, baud);
+        let config = self.judge(Capability::Uart, granted, |error| {
+            *error == DeviceError::NotAllowed
+        })?;
         if let Some(terminal) = lease.kernel() {
             set_up(terminal, config).map_err(|errno| match errno {
                 Errno::INVAL | Errno::OPNOTSUPP => DeviceError::InvalidArgument,

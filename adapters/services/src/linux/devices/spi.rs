@@ -19,7 +19,7 @@ impl SpiBuses for Linux {
     type SpiDevice = Device;
 
     fn open_spi(&mut self, name: &str) -> Result<Device, DeviceError> {
-        let (_, lease) = self.devices.open(Kind::Spi, name, &self.config.grants)?;
+        let (_, lease) = self.devices.open(Kind::Spi, name, &self.config)?;
         Ok(Device {
             lease,
             channel: Channel::default(),

@@ -1,18 +1,32 @@
 //! The trait of `wasi:filesystem` for [`Linux`]: each function is the one of [`Descriptor`] that has its name.
 
+use vyoma_capabilities::capability::Capability;
 use vyoma_component::wasi::filesystem::{
-    Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, Filesystem,
+    Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, Filesystem,
     MetadataHash, NewTimestamp, OpenFlags, PathFlags,
 };
 
 use super::{Descriptor, Result};
 use crate::linux::{Input, Linux, Output};
 
+impl Linux {
+    /// A path that leads out of the data folder is a refusal.
+    fn judged<T>(&self, answer: Result<T>) -> Result<T> {
+        self.judge(Capability::Filesystem, answer, |error| {
+            *error == ErrorCode::NotPermitted
+        })
+    }
+}
+
 impl Filesystem for Linux {
     type Descriptor = Descriptor;
 
     fn preopens(&mut self) -> Vec<(Descriptor, String)> {
-        self.files.preopens()
+        let preopens = self.files.preopens();
+        if preopens.is_empty() {
+            self.config.activity.refused(Capability::Filesystem);
+        }
+        preopens
     }
 
     fn read_via_stream(&mut self, file: &Descriptor, offset: u64) -> Result<Input> {
@@ -79,7 +93,7 @@ impl Filesystem for Linux {
     }
 
     fn create_directory_at(&mut self, directory: &Descriptor, path: &str) -> Result<()> {
-        directory.create_directory_at(path)
+        self.judged(directory.create_directory_at(path))
     }
 
     fn stat(&mut self, descriptor: &Descriptor) -> Result<DescriptorStat> {
@@ -92,7 +106,7 @@ impl Filesystem for Linux {
         flags: PathFlags,
         path: &str,
     ) -> Result<DescriptorStat> {
-        directory.stat_at(flags, path)
+        self.judged(directory.stat_at(flags, path))
     }
 
     fn set_times_at(
@@ -103,7 +117,7 @@ impl Filesystem for Linux {
         access: NewTimestamp,
         modification: NewTimestamp,
     ) -> Result<()> {
-        directory.set_times_at(flags, path, access, modification)
+        self.judged(directory.set_times_at(flags, path, access, modification))
     }
 
     fn link_at(
@@ -114,7 +128,7 @@ impl Filesystem for Linux {
         new: &Descriptor,
         new_path: &str,
     ) -> Result<()> {
-        old.link_at(flags, path, new, new_path)
+        self.judged(old.link_at(flags, path, new, new_path))
     }
 
     fn open_at(
@@ -125,15 +139,15 @@ impl Filesystem for Linux {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> Result<Descriptor> {
-        directory.open_at(path_flags, path, open_flags, flags)
+        self.judged(directory.open_at(path_flags, path, open_flags, flags))
     }
 
     fn readlink_at(&mut self, directory: &Descriptor, path: &str) -> Result<String> {
-        directory.readlink_at(path)
+        self.judged(directory.readlink_at(path))
     }
 
     fn remove_directory_at(&mut self, directory: &Descriptor, path: &str) -> Result<()> {
-        directory.remove_directory_at(path)
+        self.judged(directory.remove_directory_at(path))
     }
 
     fn rename_at(
@@ -143,15 +157,15 @@ impl Filesystem for Linux {
         new: &Descriptor,
         new_path: &str,
     ) -> Result<()> {
-        old.rename_at(path, new, new_path)
+        self.judged(old.rename_at(path, new, new_path))
     }
 
     fn symlink_at(&mut self, directory: &Descriptor, target: &str, path: &str) -> Result<()> {
-        directory.symlink_at(target, path)
+        self.judged(directory.symlink_at(target, path))
     }
 
     fn unlink_file_at(&mut self, directory: &Descriptor, path: &str) -> Result<()> {
-        directory.unlink_file_at(path)
+        self.judged(directory.unlink_file_at(path))
     }
 
     fn is_same_object(&mut self, one: &Descriptor, other: &Descriptor) -> Result<bool> {
@@ -168,6 +182,6 @@ impl Filesystem for Linux {
         flags: PathFlags,
         path: &str,
     ) -> Result<MetadataHash> {
-        directory.metadata_hash_at(flags, path)
+        self.judged(directory.metadata_hash_at(flags, path))
     }
 }

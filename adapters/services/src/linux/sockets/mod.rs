@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
+use vyoma_capabilities::capability::Capability;
 use vyoma_component::services::Pollable;
 use vyoma_component::wasi::sockets::{
     Background, ErrorCode, IpAddressFamily, Sockets, TcpReader, TcpWriter,
@@ -79,14 +80,20 @@ impl Sockets for Linux {
     type Lookup = Lookup;
 
     fn network_granted(&mut self) -> bool {
-        self.config.grants.network.is_some()
+        let granted = self.config.grants.network.is_some();
+        if !granted {
+            self.config.activity.refused(Capability::Network);
+        }
+        granted
     }
 
     fn may_bind(&mut self, address: SocketAddr) -> bool {
-        self.config
-            .grants
-            .network
-            .is_some_and(|network| may_bind(network, address))
+        let network = self.config.grants.network;
+        let may = network.is_some_and(|network| may_bind(network, address));
+        if !may {
+            self.config.activity.refused(Capability::Network);
+        }
+        may
     }
 
     fn create_tcp(&mut self, family: IpAddressFamily) -> Result<Inet, ErrorCode> {
