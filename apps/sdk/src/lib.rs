@@ -66,7 +66,8 @@ pub use wait::{Any, Timer};
 pub mod __private {
     pub use crate::entry::{panicked, panicked_at};
     #[cfg(target_os = "wasi")]
-    pub use crate::sys::landing::realloc;
+    pub use crate::sys::landing::{free, realloc, receive, received};
+    pub use crate::wait::Handle;
 }
 
 /// Most bytes of one line, either way; the supervisor cuts longer ones there.
