@@ -13,12 +13,12 @@ type Pin<T> = Result<T, gpio::Error>;
 
 /// Defines what can't be opened, so that none of its methods is ever called.
 macro_rules! never {
-    ($($name:ident { $(fn $method:ident(&$($mut:ident)? self $(, $argument:ident: $type:ty)*) -> $result:ty;)* })*) => {$(
+    ($($name:ident { $(fn $method:ident(&self $(, $argument:ident: $type:ty)*) -> $result:ty;)* })*) => {$(
         #[derive(Debug)]
         pub(crate) struct $name(Infallible);
 
         impl $name {
-            $(pub(crate) fn $method(&$($mut)? self $(, $argument: $type)*) -> $result {
+            $(pub(crate) fn $method(&self $(, $argument: $type)*) -> $result {
                 $(let _ = $argument;)*
                 match self.0 {}
             })*

@@ -17,6 +17,7 @@ const MOST_READ: usize = crate::i2c::Bus::MOST_READ;
 const RESULT: usize = 12;
 
 /// One operation.
+#[derive(Clone, Copy)]
 pub(super) enum Kind<'a> {
     /// Reads so many bytes.
     Read(usize),
@@ -138,8 +139,9 @@ impl Results<'_> {
             if tagged && element.read() % 2 == 1 {
                 return;
             }
-            let list = element.add(if tagged { 4 } else { 0 }).cast::<[usize; 2]>();
-            let [start, length] = list.read_unaligned();
+            let list = element.add(if tagged { 4 } else { 0 });
+            let word = |place: usize| list.add(place).cast::<[u8; 4]>().read();
+            let [start, length] = [word(0), word(4)].map(|word| u32::from_le_bytes(word) as usize);
             let bytes = slice::from_raw_parts(ptr::with_exposed_provenance::<u8>(start), length);
             for (byte, got) in into.iter_mut().zip(bytes) {
                 *byte = *got;

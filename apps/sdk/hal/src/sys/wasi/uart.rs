@@ -13,7 +13,7 @@ pub(crate) struct Port {
     readable: Pollable,
     input: Owned,
     output: Owned,
-    port: Owned,
+    handle: Owned,
 }
 
 impl Port {
@@ -59,13 +59,13 @@ impl Port {
             readable: Pollable::new(subscribe(input)),
             input: Owned(input, drop_input),
             output: Owned(answer.word(12), drop_output),
-            port: Owned(port, drop_port),
+            handle: Owned(port, drop_port),
         })
     }
 
     pub(crate) fn config(&self) -> Config {
         // SAFETY: the port is open; the record (8 bytes) has room.
-        let answer = Answer::of(|answer| unsafe { get_config(self.port.0, answer) });
+        let answer = Answer::of(|answer| unsafe { get_config(self.handle.0, answer) });
         Config {
             baud: answer.word(0),
             data_bits: answer.byte(4),
@@ -82,7 +82,7 @@ impl Port {
     }
 
     pub(crate) fn lost(&self) -> u64 {
-        lost(self.port.0)
+        lost(self.handle.0)
     }
 
     pub(crate) fn readable(&self) -> Handle {
