@@ -56,7 +56,7 @@ pub use entry::{ExitCode, Outcome, exit};
 pub use environment::{args, vars};
 pub use inbox::{Error, GrowingInbox, Inbox, Received, RequestError};
 pub use incoming::Incoming;
-pub use print::Show;
+pub use print::{Fixed, Show};
 pub use time::{Duration, Instant, since_epoch, sleep, sleep_until};
 pub use vyoma_macros::{broadcast, eprint, eprintln, log, print, println, reply, send, write};
 pub use wait::{Any, Timer};
