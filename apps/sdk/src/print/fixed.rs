@@ -1,5 +1,7 @@
 //! Numbers with a fixed count of decimal places, without floats: these bring twenty kilobytes of `core::fmt`.
 
+use core::fmt;
+
 use super::{Line, Show};
 
 /// A number in units of ten to the power of minus `PLACES`: `Fixed::<2>(-5)` is printed as `-0.05`. At most 9 places.
@@ -11,8 +13,8 @@ impl<const PLACES: usize> Fixed<PLACES> {
 
     /// The nearest to a float; the largest or smallest when it is beyond them, zero when it is no number.
     #[must_use]
-    pub fn nearest(value: f32) -> Self {
-        let scaled = value * Self::ONE as f32;
+    pub fn nearest(value: impl Into<f64>) -> Self {
+        let scaled = value.into() * f64::from(Self::ONE);
         // A cast saturates and cuts towards zero.
         Self(
             (if scaled < 0.0 {
@@ -43,6 +45,18 @@ impl<const PLACES: usize> Show for Fixed<PLACES> {
     }
 }
 
+impl<const PLACES: usize> fmt::Display for Fixed<PLACES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let magnitude = self.0.unsigned_abs();
+        write!(f, "{sign}{}", magnitude / Self::ONE)?;
+        if PLACES > 0 {
+            write!(f, ".{:0PLACES$}", magnitude % Self::ONE)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,13 +73,15 @@ mod tests {
             crate::print!(" {} {}", Fixed::<0>(7), Fixed::<4>(12));
         });
         assert_eq!(printed, "25.00 -0.05 -2147483.648 7 0.0012");
+        assert_eq!(Fixed::<2>(-5).to_string(), "-0.05");
+        assert_eq!(Fixed::<0>(7).to_string(), "7");
     }
 
     #[test]
     fn floats_are_rounded_to_the_nearest_and_never_beyond_what_there_is() {
-        assert_eq!(Fixed::<2>::nearest(-0.0625), Fixed(-6));
-        assert_eq!(Fixed::<2>::nearest(127.937_5), Fixed(12_794));
+        assert_eq!(Fixed::<2>::nearest(-0.0625_f32), Fixed(-6));
+        assert_eq!(Fixed::<2>::nearest(127.937_5_f32), Fixed(12_794));
         assert_eq!(Fixed::<2>::nearest(1e30), Fixed(i32::MAX));
-        assert_eq!(Fixed::<2>::nearest(f32::NAN), Fixed(0));
+        assert_eq!(Fixed::<2>::nearest(f64::NAN), Fixed(0));
     }
 }

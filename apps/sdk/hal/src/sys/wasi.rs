@@ -18,7 +18,10 @@ pub(crate) use uart::Port;
 /// The world `vyoma:peripherals/imports` of capabilities/wit, encoded (adapters/component/tests/sdk_types.rs writes it and holds it
 /// against the WIT). Its name must begin like this for the component's linker.
 #[unsafe(link_section = "component-type:vyoma-hal")]
-#[allow(dead_code, reason = "it is a section of its own; `#[used]` would make it data, too")]
+#[allow(
+    dead_code,
+    reason = "it is a section of its own; `#[used]` would make it data, too"
+)]
 static TYPES: [u8; include_bytes!("wasi/types.bin").len()] = *include_bytes!("wasi/types.bin");
 
 /// What a function hands over by address, at most 32 bytes: first a tag, then what belongs to it.
