@@ -139,7 +139,8 @@ fn build(folder: &Path, arguments: &[&str], home: &Path, target: Option<&Path>) 
     let output = cargo.output().expect("cargo can be started");
     assert!(
         output.status.success(),
-        "{cargo:?} failed in {}:\n{}",
+        "{cargo:?} failed ({}) in {}:\n{}",
+        output.status,
         folder.display(),
         String::from_utf8_lossy(&output.stderr)
     );

@@ -56,7 +56,7 @@ pub use entry::{ExitCode, Outcome, exit};
 pub use environment::{args, vars};
 pub use inbox::{Error, GrowingInbox, Inbox, Received, RequestError};
 pub use incoming::Incoming;
-pub use print::Show;
+pub use print::{Fixed, Show};
 pub use time::{Duration, Instant, since_epoch, sleep, sleep_until};
 pub use vyoma_macros::{broadcast, eprint, eprintln, log, print, println, reply, send, write};
 pub use wait::{Any, Timer};
@@ -66,7 +66,8 @@ pub use wait::{Any, Timer};
 pub mod __private {
     pub use crate::entry::{panicked, panicked_at};
     #[cfg(target_os = "wasi")]
-    pub use crate::sys::landing::realloc;
+    pub use crate::sys::landing::{free, realloc, receive, received};
+    pub use crate::wait::Handle;
 }
 
 /// Most bytes of one line, either way; the supervisor cuts longer ones there.

@@ -12,6 +12,7 @@ use core::fmt;
 use crate::sys;
 pub use crate::sys::Stream;
 
+mod fixed;
 mod marks;
 mod number;
 mod quoted;
@@ -19,6 +20,7 @@ mod quoted;
 mod tests;
 mod values;
 
+pub use fixed::Fixed;
 pub use number::Number;
 pub use quoted::Quoted;
 pub use values::Show;

@@ -25,6 +25,11 @@ impl Instant {
         self - earlier
     }
 
+    /// The moment when the clock (`wasi:clocks/monotonic-clock`) shows so many.
+    pub fn at_nanoseconds(nanoseconds: u64) -> Self {
+        Self(nanoseconds)
+    }
+
     /// Nanoseconds on the clock.
     #[cfg(target_os = "wasi")]
     pub(crate) fn nanoseconds(self) -> u64 {

@@ -24,6 +24,14 @@ pub trait Event {
 #[derive(Debug, Clone, Copy)]
 pub struct Handle(pub(crate) sys::Handle);
 
+#[cfg(target_os = "wasi")]
+impl Handle {
+    /// Of a pollable that lives as long as the thing that is waited for.
+    pub fn of(pollable: u32) -> Self {
+        Self(pollable)
+    }
+}
+
 /// A moment to wait for.
 #[derive(Debug)]
 pub struct Timer(sys::Timer);

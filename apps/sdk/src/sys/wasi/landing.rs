@@ -43,6 +43,34 @@ pub(super) fn list<T: Plain>(
     Some(count)
 }
 
+/// [`list`] of bytes, for other crates of the SDK; a list is its address and length.
+pub fn received(buffer: &mut [u8], get: impl FnOnce() -> Option<(usize, usize)>) -> Option<usize> {
+    list(buffer, || {
+        let (start, length) = get()?;
+        Some(List { start, length })
+    })
+}
+
+/// Calls `get` while several lists land in `buffer`. With `std` they don't: see [`free`].
+pub fn receive(buffer: &mut [u8], get: impl FnOnce()) {
+    open(buffer);
+    get();
+    close();
+}
+
+/// Frees a list that did not land where it should, since the C library's `cabi_realloc` answered.
+///
+/// # Safety
+///
+/// The host handed it over, with that size and alignment, and nobody looks at it any more.
+pub unsafe fn free(start: usize, size: usize, align: usize) {
+    // SAFETY: the caller's; such lists are allocated from the heap that `std`'s allocator uses too.
+    unsafe {
+        let layout = Layout::from_size_align_unchecked(size, align);
+        alloc::alloc::dealloc(ptr::with_exposed_provenance_mut(start), layout);
+    }
+}
+
 /// From now on lists land in `buffer`; its address.
 pub(super) fn open<T: Plain>(buffer: &mut [T]) -> usize {
     let range = buffer.as_mut_ptr_range();
