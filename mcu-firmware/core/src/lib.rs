@@ -1,6 +1,7 @@
 //! What the firmware of a microcontroller decides, without a microcontroller: which apps lie in flash and where
 //! ([`store`]), what an operator on the serial line asks and gets ([`session`]), what apps printed ([`ring`]), what waits
-//! for them ([`stdin`]), and where in memory they are ([`arena`], [`pool`], [`cover`]).
+//! for them ([`stdin`]), and where in memory they are ([`arena`], [`pool`], [`cover`]), what flash that can't be read means
+//! ([`ecc`]), and what a firmware that panicked leaves behind ([`epitaph`]).
 //!
 //! Bytes and the time go in, bytes and calls of two traits come out: [`flash::Flash`] is the region that holds the
 //! apps, [`session::Device`] is what the firmware does about an app. It deliberately knows no board, no UART, no
@@ -13,6 +14,8 @@ extern crate alloc;
 
 pub mod arena;
 pub mod cover;
+pub mod ecc;
+pub mod epitaph;
 pub mod flash;
 pub mod pool;
 pub mod ring;

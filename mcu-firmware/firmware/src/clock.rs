@@ -64,6 +64,15 @@ pub(crate) fn start(mut timer: SYST) {
     });
 }
 
+/// Stops the clock for good.
+pub(crate) fn stop() {
+    TIME.with(|clock| {
+        clock.timer.disable_interrupt();
+        clock.timer.disable_counter();
+        SCB::clear_systick_pending();
+    });
+}
+
 /// The executor is woken at the latest when a slice from now is over.
 pub(crate) fn begin_slice() {
     TIME.with(|clock| {

@@ -6,7 +6,7 @@ use core::fmt::{self, Write};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
 
-use crate::board;
+use crate::{board, epitaph};
 
 /// Bytes that wait for the UART: some 45 ms at 115200 baud, so that short bursts of lines wait for nothing.
 pub(crate) const WAITING: usize = 512;
@@ -35,14 +35,16 @@ impl Console {
     }
 }
 
-/// Prints all that waits and one line more, without interrupts: the firmware is about to end.
+/// Prints all that waits and one line more, without interrupts, and keeps that line for the next start: the firmware is about
+/// to end.
 pub(crate) fn last_words(text: fmt::Arguments<'_>) {
     cortex_m::interrupt::disable();
+    epitaph::leave(text);
     for byte in board::CONSOLE.drain() {
         board::console_send_now(byte);
     }
     // A half line may be there.
-    let _ = Now.write_str("\r\n");
+    let _ = Now.write_str("\r\nvyoma: ");
     let _ = Now.write_fmt(text);
     let _ = Now.write_str("\r\n");
 }

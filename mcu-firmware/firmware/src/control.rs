@@ -26,6 +26,7 @@ use crate::apps::{self, Order, Records, now_ms};
 use crate::board;
 use crate::board::Region;
 use crate::constants::MAX_APPS;
+use crate::executor;
 use crate::store::{self, Apps};
 
 /// Bytes that are taken from the line at once.
@@ -34,15 +35,24 @@ const TAKEN: usize = 64;
 /// Milliseconds from the order to restart to the restart: the answer is a short frame.
 const LAST_ANSWER_MS: u64 = 200;
 
+/// Milliseconds that apps get to be gone before a shutdown goes on without them: each ends at its task's next turn, and prints
+/// a line.
+const PATIENCE_MS: u64 = 2000;
+/// Milliseconds between two looks at whether they are.
+const LOOK_MS: u64 = 50;
+
 /// Serves the line for ever.
 #[embassy_executor::task]
 pub(crate) async fn serve(device: &'static apps::Device) {
     static SESSION: StaticCell<Session> = StaticCell::new();
     let session = SESSION.init_with(Session::new);
-    let mut restart_at = None;
+    let mut end: Option<(Power, u64)> = None;
     let mut bytes = [0; TAKEN];
     loop {
-        let wake_at = [session.wake_at(), restart_at].into_iter().flatten().min();
+        let wake_at = [session.wake_at(), end.map(|(_, at)| at)]
+            .into_iter()
+            .flatten()
+            .min();
         let time = async {
             match wake_at {
                 Some(ms) => Timer::at(Instant::from_millis(ms)).await,
@@ -58,15 +68,37 @@ pub(crate) async fn serve(device: &'static apps::Device) {
                 &[]
             }
         };
-        if control.restarts {
-            restart_at.get_or_insert(now_ms() + LAST_ANSWER_MS);
+        if let Some(power) = control.end {
+            end.get_or_insert((power, now_ms() + LAST_ANSWER_MS));
         }
         drop(control);
         board::CONTROL.send(answer, board::control_start).await;
-        if restart_at.is_some_and(|at| at <= now_ms()) {
-            SCB::sys_reset();
+        match end {
+            Some((power, at)) if at <= now_ms() => finish(device, power).await,
+            _ => {}
         }
     }
+}
+
+/// The answer has left: ends the device.
+async fn finish(device: &'static apps::Device, power: Power) {
+    if power == Power::Reboot {
+        SCB::sys_reset();
+    }
+    let deadline = now_ms() + PATIENCE_MS;
+    while device.running() > 0 && now_ms() < deadline {
+        Timer::after_millis(LOOK_MS).await;
+    }
+    let text = match device.running() {
+        0 => "all apps are stopped; a reset or a power-up starts the device again".into(),
+        running => {
+            format!("{running} apps would not end; a reset or a power-up starts the device again")
+        }
+    };
+    device.event(None, "shutdown", &text).await;
+    // What the console has is on its way.
+    Timer::after_millis(LAST_ANSWER_MS).await;
+    executor::off()
 }
 
 /// The firmware, for the length of one call of the session's.
@@ -74,7 +106,7 @@ struct Control {
     device: &'static apps::Device,
     store: RefMut<'static, Apps>,
     records: RefMut<'static, Records>,
-    restarts: bool,
+    end: Option<Power>,
 }
 
 impl Control {
@@ -83,7 +115,7 @@ impl Control {
             device,
             store: device.store.borrow_mut(),
             records: device.records.borrow_mut(),
-            restarts: false,
+            end: None,
         }
     }
 
@@ -176,7 +208,7 @@ impl Device for Control {
             memory_total_kb: device.profile.ram_kb,
             memory_available_kb: u64::from(device.free_bytes() / 1024),
             data: format!("flash, {} of {} bytes free", room.free, room.total),
-            last_epitaph: None,
+            last_epitaph: device.epitaph.clone(),
             addresses: Vec::new(),
             ahead_of_time: None,
         }
@@ -290,15 +322,10 @@ impl Device for Control {
     }
 
     fn end(&mut self, power: Power) -> Result<(), ControlError> {
-        match power {
-            Power::Reboot => {
-                self.restarts = true;
-                Ok(())
-            }
-            Power::Off => Err(error(
-                ErrorKind::Device,
-                "a microcontroller can't turn its own power off; stop its apps, or use reboot",
-            )),
+        if power == Power::Off {
+            self.device.stop_all();
         }
+        self.end = Some(power);
+        Ok(())
     }
 }

@@ -3,11 +3,11 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use cortex_m::peripheral::SCB;
+use cortex_m::peripheral::{NVIC, SCB};
 use embassy_executor::{Spawner, raw};
 use embassy_time::Instant;
 
-use crate::memory;
+use crate::{board, clock, memory};
 
 /// A task was woken since the executor last looked.
 static WOKEN: AtomicBool = AtomicBool::new(false);
@@ -54,3 +54,24 @@ pub(crate) fn run(executor: &'static mut raw::Executor, first: impl FnOnce(Spawn
         }
     }
 }
+
+/// Sleeps until somebody resets the device: nothing wakes it any more.
+pub(crate) fn off() -> ! {
+    cortex_m::interrupt::disable();
+    clock::stop();
+    // SAFETY: turns interrupts off, on which nothing that still happens relies.
+    unsafe {
+        for lines in &(*NVIC::PTR).icer {
+            lines.write(u32::MAX);
+        }
+        (*SCB::PTR).scr.modify(|scr| scr | SLEEPDEEP);
+    }
+    board::prepare_off();
+    loop {
+        cortex_m::asm::dsb();
+        cortex_m::asm::wfi();
+    }
+}
+
+/// SCR: sleep as deep as the board was set up for (ARMv7-M, B3.2.7).
+const SLEEPDEEP: u32 = 1 << 2;

@@ -1,17 +1,30 @@
 //! What the processor says about a fault, and what happens when the firmware itself has one.
 
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use cortex_m::peripheral::SCB;
 use cortex_m::peripheral::scb::{Exception, SystemHandler};
 
-use crate::console;
+use vyoma_mcu_core::ecc::{self, Verdict};
+
+use crate::{board, console, memory, stack};
 
 /// Fault registers, as read after a fault (ARMv7-M, B3.2.15).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fault {
     status: u32,
     address: Option<u32>,
+    /// It read a word of its component that can't be read.
+    unreadable: bool,
+}
+
+/// An app read a word of flash that can't be read, and has not been ended for it yet.
+static UNREADABLE: AtomicBool = AtomicBool::new(false);
+
+/// Whether that is so.
+pub(crate) fn is_unreadable() -> bool {
+    UNREADABLE.load(Ordering::Relaxed)
 }
 
 /// CFSR: the address register of a memory protection fault is valid.
@@ -39,7 +52,13 @@ impl Fault {
         } else {
             None
         };
-        Self { status, address }
+        let unreadable = is_unreadable();
+        UNREADABLE.store(false, Ordering::Relaxed);
+        Self {
+            status,
+            address,
+            unreadable,
+        }
     }
 
     /// Whether it is what a native stack that grew past `bottom`, its lowest address, looks like.
@@ -55,6 +74,9 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.unreadable {
+            return f.write_str("its component can't be read from flash");
+        }
         write!(f, "status {:#010x}", self.status)?;
         self.address
             .map_or(Ok(()), |address| write!(f, " at {address:#010x}"))
@@ -94,7 +116,31 @@ pub(crate) extern "C" fn crash(frame: *const u32) -> ! {
     // SAFETY: the processor pushed its frame there.
     let (pc, lr) = unsafe { (frame.add(6).read(), frame.add(5).read()) };
     console::last_words(format_args!(
-        "vyoma: the firmware crashed: {fault}, pc {pc:#010x}, lr {lr:#010x}; restarting"
+        "the firmware crashed: {fault}, pc {pc:#010x}, lr {lr:#010x}; restarting"
     ));
     SCB::sys_reset()
+}
+
+/// Flash that can't be read, or somebody's wish that the firmware does not know. Nothing masks it, and it comes in the midst of
+/// anything: so it sets two flags, or ends everything.
+///
+/// # Safety
+/// For the vector table only.
+#[cortex_m_rt::exception]
+unsafe fn NonMaskableInt() {
+    match ecc::judge(board::flash_error(), &memory::apps(), memory::in_app()) {
+        Verdict::GoOn => {}
+        Verdict::EndApp => {
+            UNREADABLE.store(true, Ordering::Relaxed);
+            // The app gives up the processor before it makes anything of what it read.
+            SCB::set_pendsv();
+        }
+        Verdict::Crash => {
+            console::last_words(format_args!(
+                "the firmware was interrupted by what it can't go on from, at {}; restarting",
+                stack::Trace::here()
+            ));
+            SCB::sys_reset()
+        }
+    }
 }

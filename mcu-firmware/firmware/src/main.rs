@@ -21,6 +21,7 @@ mod clock;
 mod console;
 mod context;
 mod control;
+mod epitaph;
 mod executor;
 mod faults;
 mod guest;
@@ -69,7 +70,7 @@ fn panicked(_: &PanicInfo<'_>) -> ! {
         guest::panicked()
     }
     console::last_words(format_args!(
-        "vyoma: the firmware panicked at {}; restarting",
+        "the firmware panicked at {}; restarting",
         stack::Trace::here()
     ));
     SCB::sys_reset()

@@ -14,6 +14,7 @@ use vyoma_capabilities::control::DeviceEvent;
 
 use super::Board;
 use super::image;
+use super::pace::{self, Pace};
 use super::run;
 use super::sizes::{self, Parts};
 use crate::artefacts;
@@ -73,6 +74,7 @@ pub(crate) struct Measured {
     sensor_bytes: u64,
     /// `ram_kb` of the profile.
     ram_kb: u64,
+    pace: Pace,
 }
 
 /// Boots the board with the apps and asks it.
@@ -141,6 +143,7 @@ pub(crate) fn measure(context: &Context) -> anyhow::Result<Measured> {
             .sum(),
         sensor_bytes: sensor.map_or(0, |app| u64::from(app.component)),
         ram_kb: profile.ram_kb,
+        pace: pace::measure(context)?,
     })
 }
 
@@ -298,6 +301,7 @@ pub(crate) fn figures(found: &Measured) -> Vec<Figure> {
         kb(found.sensor_bytes),
         Goal::None,
     ));
+    figures.extend(pace::figures(&found.pace));
     figures
 }
 
@@ -323,6 +327,7 @@ mod tests {
             components: 30_000,
             sensor_bytes: 6000,
             ram_kb: 128,
+            pace: pace::tests::pace(),
         }
     }
 

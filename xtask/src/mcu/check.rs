@@ -12,16 +12,20 @@ use crate::context::{Context, call, say};
 /// Formatting and lints, for each board.
 pub(crate) fn style(context: &Context) -> anyhow::Result<()> {
     call(cargo(context).args(["fmt", "--all", "--check"]))?;
-    for board in Board::ALL {
+    let clippy = |board, features: &[&str]| {
         // In release, as it is built: wasm3's C is compiled once.
         call(
             cargo(context)
                 .args(["clippy", "--quiet", "--locked", "--release"])
                 .args(selection(board))
+                .args(features)
                 .args(["--", "-D", "warnings"]),
-        )?;
+        )
+    };
+    for board in Board::ALL {
+        clippy(board, &[])?;
     }
-    Ok(())
+    clippy(Board::DEFAULT, &["--features", "bench"])
 }
 
 /// Builds it for each board, and looks at its size.

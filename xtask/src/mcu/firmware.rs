@@ -13,6 +13,8 @@ use crate::context::{Context, call, say, which};
 
 /// Its package, and the name of the built file.
 const PACKAGE: &str = "vyoma-firmware";
+/// The same, measuring itself.
+const BENCH: &str = "vyoma-firmware-bench";
 /// Its folder.
 const FOLDER: &str = "mcu-firmware/firmware";
 /// Compiles wasm3's C.
@@ -55,15 +57,29 @@ pub(crate) fn selection(board: Board) -> [&'static str; 5] {
 
 /// Builds the firmware of `board`.
 pub(crate) fn build(context: &Context, board: Board) -> anyhow::Result<Firmware> {
+    build_as(context, board, PACKAGE, &[])
+}
+
+/// Builds the one that measures itself.
+pub(super) fn build_bench(context: &Context, board: Board) -> anyhow::Result<Firmware> {
+    build_as(context, board, BENCH, &["--features", "bench"])
+}
+
+fn build_as(
+    context: &Context,
+    board: Board,
+    program: &str,
+    features: &[&str],
+) -> anyhow::Result<Firmware> {
     ensure!(
         which(C_COMPILER).is_some(),
         "{C_COMPILER} is not installed; run `make setup`"
     );
-    say(format_args!("building the firmware for {}", board.name()));
+    say(format_args!("building {program} for {}", board.name()));
     let map = context
         .out
         .join("firmware")
-        .join(format!("{}.map", board.name()));
+        .join(format!("{program}-{}.map", board.name()));
     if let Some(folder) = map.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
@@ -72,14 +88,15 @@ pub(crate) fn build(context: &Context, board: Board) -> anyhow::Result<Firmware>
         cargo(context)
             .args(["rustc", "--quiet", "--locked", "--release"])
             .args(selection(board))
-            .arg("--")
+            .args(features)
+            .args(["--bin", program, "--"])
             .arg(format!("-Clink-arg=-Map={}", map.display())),
     )?;
     let elf = context
         .target
         .join(board.rust_target())
         .join("release")
-        .join(PACKAGE);
+        .join(program);
     ensure!(elf.is_file(), "cargo built no {}", elf.display());
     Firmware::read(board, elf, map)
 }

@@ -61,6 +61,14 @@ pub(crate) fn build(context: &Context, board: Board, which: &WhichApps) -> anyho
     assemble(context, firmware, &profile, &apps)
 }
 
+/// A firmware that measures itself before it starts the one app that it has.
+pub(super) fn build_bench(context: &Context, board: Board, app: &Path) -> anyhow::Result<Image> {
+    let profile = platforms::microcontroller(context)?;
+    let firmware = firmware::build_bench(context, board)?;
+    let app = apps::ready(context, app)?;
+    assemble(context, firmware, &profile, &[app])
+}
+
 /// The apps that were asked for, built and staged.
 fn staged(context: &Context, which: &WhichApps) -> anyhow::Result<Vec<App>> {
     if which.no_apps {

@@ -10,6 +10,7 @@ pub(crate) mod firmware;
 pub(crate) mod flash;
 pub(crate) mod image;
 pub(crate) mod machine;
+mod pace;
 pub(crate) mod region;
 pub(crate) mod run;
 pub(crate) mod sizes;

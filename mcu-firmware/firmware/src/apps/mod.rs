@@ -3,6 +3,8 @@
 //! else runs, so shared state is plain cells.
 
 mod access;
+#[cfg(feature = "bench")]
+mod bench;
 mod devices;
 mod inspect;
 mod life;
@@ -38,7 +40,7 @@ use crate::console::Console;
 use crate::constants::MAX_APPS;
 use crate::protection::Protection;
 use crate::store::{self, Apps};
-use crate::{board, control, memory, pins};
+use crate::{board, control, epitaph, memory, pins};
 
 pub(crate) use inspect::inspect;
 pub(crate) use record::Records;
@@ -62,6 +64,8 @@ pub(crate) struct Device {
     protection: RefCell<Protection>,
     /// Devices that apps have open.
     claims: RefCell<Vec<devices::Claim>>,
+    /// The last words of a firmware that panicked before this start.
+    pub(crate) epitaph: Option<String>,
     /// What an app put there for others.
     clipboard: RefCell<String>,
 }
@@ -217,6 +221,15 @@ impl Device {
         apps.iter().filter(|app| app.driven.get()).count()
     }
 
+    /// Ends all that runs.
+    pub(crate) fn stop_all(&'static self) {
+        let apps: Vec<Rc<App>> = self.apps.borrow().clone();
+        for app in apps {
+            // Stopping needs no place among those that run.
+            let _ = self.order(&app, Order::Stop);
+        }
+    }
+
     /// Bytes that arenas are cut from.
     pub(crate) fn pool_bytes(&self) -> u32 {
         self.pool.borrow().size()
@@ -330,6 +343,7 @@ pub(crate) fn start(spawner: Spawner, protection: Protection) {
         loader_used: Cell::new(0),
         protection: RefCell::new(protection),
         claims: RefCell::default(),
+        epitaph: epitaph::take(),
         clipboard: RefCell::new(String::new()),
     });
     let once = "each is spawned once";
@@ -350,6 +364,11 @@ async fn boot(device: &'static Device) {
         vyoma_adapter_wasm3::VERSION,
     );
     device.event(None, "started", &text).await;
+    if let Some(words) = &device.epitaph {
+        device.event(None, "epitaph", words).await;
+    }
+    #[cfg(feature = "bench")]
+    alloc::boxed::Box::pin(bench::measure(device)).await;
     let entries: Vec<Entry> = device.store.borrow().apps().cloned().collect();
     for entry in entries {
         found(device, &entry).await;

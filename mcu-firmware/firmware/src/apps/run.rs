@@ -19,7 +19,7 @@ use super::{Device, Figures};
 use crate::constants::STACK_BYTES;
 use crate::context::{Context, FRAME_BYTES, Stop, enter};
 use crate::memory::{self, SPACE_BYTES, Space};
-use crate::{clock, guest, stack};
+use crate::{clock, faults, guest, stack};
 
 /// Bytes that an app's heap can grow by once it runs: handles, and lists that host functions make for a moment.
 const SPARE: u32 = 1024;
@@ -125,6 +125,41 @@ impl Run {
         self.access.set_words(frame, &words)
     }
 
+    /// Prepares `entry` with an arena of so many bytes, the lower half of which is its stack: nothing that was loaded.
+    #[cfg(feature = "bench")]
+    pub(super) fn bare(device: &'static Device, bytes: u32, entry: Entry) -> Option<Self> {
+        let mut pool = device.pool.borrow_mut();
+        let arena = pool.fitting(bytes)?;
+        cover::cover(&arena)?;
+        if !pool.take(arena.clone()) {
+            return None;
+        }
+        let space = arena.end - SPACE_BYTES;
+        let stack = arena.start..arena.start + bytes / 2;
+        put_space(space, &Space::new(&arena, stack.end));
+        let mut access = Access {
+            arena,
+            loading: false,
+        };
+        let mut context = Context::default();
+        let frame = stack.end - FRAME_BYTES;
+        let words = context.start(frame, entry, [0; 4]);
+        access.set_words(frame, &words).ok()?;
+        Some(Self {
+            device,
+            access,
+            space,
+            context,
+            stack,
+        })
+    }
+
+    /// Its registers.
+    #[cfg(feature = "bench")]
+    pub(super) fn context(&mut self) -> &mut Context {
+        &mut self.context
+    }
+
     /// Lets the app run until it stops; and the microseconds that it ran.
     pub(super) fn enter(&mut self) -> (Stop, u64) {
         let mut protection = self.device.protection.borrow_mut();
@@ -135,6 +170,11 @@ impl Run {
         memory::set_turn(self.space);
         let stop = enter(&mut self.context);
         memory::set_turn(0);
+        let stop = if faults::is_unreadable() {
+            Stop::Fault
+        } else {
+            stop
+        };
         (stop, start.elapsed().as_micros())
     }
 

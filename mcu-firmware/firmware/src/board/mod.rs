@@ -10,6 +10,8 @@
 //! | `console_send_now` | sends a byte of the console without interrupts |
 //! | `Region` | the flash with the apps, a `NorFlash` of the sectors and words that its linker script names |
 //! | `random` | fills bytes |
+//! | `flash_error` | what the flash says of a word that can't be read, as `vyoma_mcu_core::ecc` has it; 0: nothing. It is forgotten then |
+//! | `prepare_off` | sets up the sleep that takes least; the next `wfi` begins it |
 //! | `pin`, `pin_label`, `pin_set_up`, `pin_release`, `pin_drive`, `pin_level`, `pin_watch` | digital pins, by number |
 //! | `uart`, `uart_open`, `uart_close`, `UART` | the serial port that apps can have |
 //! | `channel`, `channel_open`, `channel_sample`, `RANGE` | analogue inputs |

@@ -195,6 +195,14 @@ pub(crate) fn console_send_now(byte: u8) {
     CONSOLE_UART.write(Uart::DATA, byte.into());
 }
 
+/// There is no flash that could say anything.
+pub(crate) fn flash_error() -> u32 {
+    0
+}
+
+/// There is no deeper sleep than that of the processor.
+pub(crate) fn prepare_off() {}
+
 /// Fills `bytes`. The board has no source of randomness.
 pub(crate) use super::weak_random as random;
 

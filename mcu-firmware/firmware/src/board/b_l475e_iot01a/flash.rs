@@ -5,6 +5,7 @@ use embassy_stm32::pac::FLASH;
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
+use vyoma_mcu_core::ecc;
 use vyoma_mcu_core::flash::Flash;
 
 use crate::memory;
@@ -53,6 +54,15 @@ impl Region {
         }
         Ok(())
     }
+}
+
+/// What the flash says of a word that can't be read (RM0351, 3.3.2); it is forgotten then. Not run on a board yet.
+pub(crate) fn flash_error() -> u32 {
+    let found = FLASH.eccr().read().0;
+    if found & ecc::DETECTED != 0 {
+        FLASH.eccr().modify(|w| w.set_eccd(true));
+    }
+    found
 }
 
 /// What the caches keep of before is forgotten (RM0351, 3.3.3).

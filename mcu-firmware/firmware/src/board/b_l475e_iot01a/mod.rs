@@ -12,14 +12,15 @@ mod flash;
 mod pins;
 
 pub(crate) use converter::{RANGE, channel, channel_label, channel_open, channel_sample};
-pub(crate) use flash::Region;
+pub(crate) use flash::{Region, flash_error};
 pub(crate) use pins::{pin, pin_drive, pin_label, pin_level, pin_release, pin_set_up, pin_watch};
 
 use cortex_m::peripheral::NVIC;
+use embassy_stm32::pac::pwr::vals::Lpms;
 use embassy_stm32::pac::rcc::vals::{Clk48sel, Msirange, Msirgsel};
 use embassy_stm32::pac::usart;
 use embassy_stm32::pac::usart::regs::Dr;
-use embassy_stm32::pac::{FLASH, Interrupt, RCC, RNG, UART4, USART1, USART2};
+use embassy_stm32::pac::{FLASH, Interrupt, PWR, RCC, RNG, UART4, USART1, USART2};
 use vyoma_component::services::{DeviceError, UartConfig};
 
 use super::{CONTROL_IN, CONTROL_OUT, UART_RING};
@@ -216,6 +217,13 @@ pub(crate) fn uart_close() {
         w.set_re(false);
         w.set_rxneie(false);
     });
+}
+
+/// Standby: the RAM is lost, and a reset or a power-up is what ends it (RM0351, 5.3.7). Not run on a board yet: QEMU sleeps
+/// like ever.
+pub(crate) fn prepare_off() {
+    RCC.apb1enr1().modify(|w| w.set_pwren(true));
+    PWR.cr1().modify(|w| w.set_lpms(Lpms::STANDBY));
 }
 
 /// Fills `bytes` from the generator of true random numbers (RM0351, 27). In QEMU, which has none, they are as weak as on
