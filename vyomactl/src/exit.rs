@@ -33,6 +33,8 @@ pub(crate) enum Exit {
     State = 7,
     /// The device failed.
     Device = 8,
+    /// Several devices, and they failed in different ways.
+    Mixed = 9,
     /// No connection.
     Unreachable = 10,
     /// The other side speaks something else.
@@ -41,6 +43,10 @@ pub(crate) enum Exit {
     Timeout = 12,
     /// The device hung up before it had answered.
     Lost = 13,
+    /// SSH: none of our keys may log in.
+    Denied = 14,
+    /// SSH: the device's host key is not known, or is another one.
+    HostKey = 15,
 }
 
 /// Every exit code with its name (also the `kind` of a JSON error) and its meaning. 10 and up: the conversation failed, and
@@ -80,6 +86,11 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
         "the device failed: disk full, input or output error",
     ),
     (
+        Exit::Mixed,
+        "mixed",
+        "several devices were asked, and failed in different ways: the table says how each one did",
+    ),
+    (
         Exit::Unreachable,
         "unreachable",
         "no connection to the device",
@@ -98,6 +109,16 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
         Exit::Lost,
         "lost",
         "the device hung up before it had answered",
+    ),
+    (
+        Exit::Denied,
+        "denied",
+        "SSH: the device lets none of the keys here log in",
+    ),
+    (
+        Exit::HostKey,
+        "host-key",
+        "SSH: the device's host key is not known yet, or has changed",
     ),
 ];
 
@@ -148,7 +169,6 @@ impl Failure {
     }
 
     /// The exit code.
-    #[cfg(test)]
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }
@@ -165,9 +185,7 @@ impl Failure {
             match format {
                 OutputFormat::Table => eprintln!("vyomactl: {}", output::clean(&self.message)),
                 OutputFormat::Json => {
-                    let error = serde_json::json!({
-                        "error": { "code": code, "kind": self.kind(), "message": self.message }
-                    });
+                    let error = serde_json::json!({ "error": self.json() });
                     eprintln!("{}", output::harmless_json(&error.to_string()));
                 }
             }
@@ -175,7 +193,14 @@ impl Failure {
         ExitCode::from(code)
     }
 
-    fn kind(&self) -> &'static str {
+    /// Code, kind and message, as they stand in JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let code = self.exit as u8;
+        serde_json::json!({ "code": code, "kind": self.kind(), "message": self.message })
+    }
+
+    /// The name of the exit code.
+    pub(crate) fn kind(&self) -> &'static str {
         TABLE
             .iter()
             .find(|(exit, ..)| *exit == self.exit)

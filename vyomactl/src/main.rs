@@ -1,4 +1,4 @@
-//! `vyomactl`: what an operator does to a Vyoma device, over its control socket or a serial line.
+//! `vyomactl`: what an operator does to Vyoma devices, by SSH, over a control socket or a serial line.
 //!
 //! It asks and shows; it decides nothing about apps (that is the device's part) and keeps no state of its own. Called
 //! by people in a terminal and by scripts: every command has a JSON form and every failure an exit code of its kind.
@@ -14,6 +14,7 @@ mod cli;
 mod client;
 mod device;
 mod exit;
+mod fleet;
 mod inspect;
 mod install;
 mod microcontroller;
@@ -22,16 +23,17 @@ mod package;
 mod reference;
 mod streams;
 mod target;
+mod targets;
 mod top;
 mod units;
 
 use std::process::ExitCode;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, TargetCommand};
 use client::Client;
 use exit::Failure;
 use output::Output;
-use target::Target;
+use targets::Place;
 
 fn main() -> ExitCode {
     let cli = match cli::parse() {
@@ -46,31 +48,72 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
-    let connect = || Client::open(&Target::parse(&cli.target)?, cli.timeout);
     match &cli.command {
-        Command::Ps => apps::ps(&mut connect()?, out),
-        Command::Top(args) => top::top(&mut connect()?, args, out),
-        Command::Logs(args) => streams::logs(&mut connect()?, args, out),
-        Command::Install(args) => {
-            // Everything that can be wrong on this side is found before a device is asked.
-            let package = package::Package::load(&args.path)?;
-            install::install(&mut connect()?, &package, args, out)
+        Command::Inspect(args) => return inspect::inspect(&args.path, out),
+        Command::Target(TargetCommand::Add(args)) => return targets::add(args, cli.timeout, out),
+        Command::Target(TargetCommand::List) => return targets::list(out),
+        Command::Target(TargetCommand::Remove(args)) => return targets::remove(args, out),
+        Command::Completions(args) => return reference::completions(args.shell, out),
+        Command::Man => return reference::man(out),
+        _ => {}
+    }
+    // Everything that can be wrong on this side is found before a device is asked.
+    let package = match &cli.command {
+        Command::Install(args) => Some(package::Package::load(&args.path)?),
+        _ => None,
+    };
+    let places = targets::resolve(&cli.target)?;
+    if let [place] = places.as_slice() {
+        return on_device(cli, place, package.as_ref(), out);
+    }
+    match &cli.command {
+        // They show what comes as it comes, so there is nothing to put into a table.
+        Command::Logs(_) => targets::only(&cli.target, "logs").map(drop)?,
+        Command::Events(_) => targets::only(&cli.target, "events").map(drop)?,
+        Command::Top(_) => targets::only(&cli.target, "top").map(drop)?,
+        Command::Send(args) if args.line.is_none() => {
+            return Err(Failure::new(
+                exit::Exit::Usage,
+                "send: standard input can't go to several targets; give the line as an argument",
+            ));
         }
-        Command::Remove(args) => apps::remove(&mut connect()?, args, out),
-        Command::Send(args) => apps::send(&mut connect()?, args, out),
-        Command::Start(args) => apps::change(&mut connect()?, apps::Change::Start, &args.app, out),
-        Command::Stop(args) => apps::change(&mut connect()?, apps::Change::Stop, &args.app, out),
-        Command::Restart(args) => {
-            apps::change(&mut connect()?, apps::Change::Restart, &args.app, out)
-        }
-        Command::Inspect(args) => inspect::inspect(&args.path, out),
-        Command::Events(args) => streams::events(&mut connect()?, args, out),
-        Command::Info => device::info(&mut connect()?, out),
         Command::Shutdown(args) => {
-            device::end(&mut connect()?, device::End::Shutdown, args.yes, out)
+            device::confirm_all(device::End::Shutdown, places.len(), args.yes)?;
         }
-        Command::Reboot(args) => device::end(&mut connect()?, device::End::Reboot, args.yes, out),
-        Command::Completions(args) => reference::completions(args.shell, out),
-        Command::Man => reference::man(out),
+        Command::Reboot(args) => device::confirm_all(device::End::Reboot, places.len(), args.yes)?,
+        _ => {}
+    }
+    fleet::run(&places, &cli.command, out, |place, out| {
+        on_device(cli, place, package.as_ref(), out)
+    })
+}
+
+/// A command on one device.
+fn on_device(
+    cli: &Cli,
+    place: &Place,
+    package: Option<&package::Package>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let client = &mut Client::open(&place.target, cli.timeout)?;
+    match &cli.command {
+        Command::Ps => apps::ps(client, out),
+        Command::Top(args) => top::top(client, args, out),
+        Command::Logs(args) => streams::logs(client, args, out),
+        Command::Install(args) => match package {
+            Some(package) => install::install(client, package, args, out),
+            None => install::install(client, &package::Package::load(&args.path)?, args, out),
+        },
+        Command::Remove(args) => apps::remove(client, args, out),
+        Command::Send(args) => apps::send(client, args, out),
+        Command::Start(args) => apps::change(client, apps::Change::Start, &args.app, out),
+        Command::Stop(args) => apps::change(client, apps::Change::Stop, &args.app, out),
+        Command::Restart(args) => apps::change(client, apps::Change::Restart, &args.app, out),
+        Command::Events(args) => streams::events(client, args, out),
+        Command::Info => device::info(client, out),
+        Command::Shutdown(args) => device::end(client, device::End::Shutdown, args.yes, out),
+        Command::Reboot(args) => device::end(client, device::End::Reboot, args.yes, out),
+        // Dealt with before anybody was connected to.
+        Command::Inspect(_) | Command::Target(_) | Command::Completions(_) | Command::Man => Ok(()),
     }
 }
