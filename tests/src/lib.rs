@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod booted;
+pub mod desk;
 pub mod hosted;
 pub mod operator;
 pub mod qtest;

@@ -1,6 +1,7 @@
 //! What an operator does to a device, hosted, booted or on a serial line: `vyomactl` against it, and waiting for what is to
 //! happen.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub struct Operator {
     target: String,
     console: PathBuf,
     patience: Duration,
+    path: Option<OsString>,
 }
 
 impl Operator {
@@ -33,7 +35,15 @@ impl Operator {
             target,
             console: console.into(),
             patience,
+            path: None,
         }
+    }
+
+    /// Looks for programs in `path` instead of PATH: `vyomactl` runs the `ssh` that it finds first.
+    #[must_use]
+    pub fn with_path(mut self, path: OsString) -> Self {
+        self.path = Some(path);
+        self
     }
 
     /// Everything that the daemon printed.
@@ -48,6 +58,9 @@ impl Operator {
             .arg("--target")
             .arg(&self.target)
             .stdin(Stdio::null());
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
+        }
         command
     }
 

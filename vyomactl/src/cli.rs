@@ -21,10 +21,12 @@ pub(crate) const DEFAULT_TARGET: &str = "unix:///run/vyoma/control.sock";
 #[command(name = "vyomactl", version, long_about = LONG_ABOUT, after_long_help = exit::table_text(),
           disable_help_subcommand = true, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// The device: unix:///PATH or the path of its control socket, or serial:///dev/ttyACM0[?baud=RATE]
-    #[arg(long, global = true, help_heading = GLOBAL, value_name = "TARGET", env = "VYOMA_TARGET", default_value = DEFAULT_TARGET,
+    /// The device: ssh://[user@]host[:port], unix:///PATH or the path of its control socket, serial:///dev/ttyACM0[?baud=RATE],
+    /// or the name of a target or group of targets.toml; several times for several devices
+    /// [default: the default of targets.toml, else a device that `cargo xtask run` runs, else unix:///run/vyoma/control.sock]
+    #[arg(short, long, global = true, help_heading = GLOBAL, value_name = "TARGET", env = "VYOMA_TARGET", value_delimiter = ',',
           value_hint = clap::ValueHint::AnyPath)]
-    pub(crate) target: String,
+    pub(crate) target: Vec<String>,
 
     /// Tables for people, or JSON for programs (streams: one document a line)
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FORMAT", value_enum, default_value_t = OutputFormat::Table)]
@@ -49,8 +51,8 @@ const GLOBAL: &str = "Options of every command";
 const LONG_ABOUT: &str = "\
 Operate a Vyoma device: its apps, their logs, the device itself.
 
-vyomactl talks to the control socket of a device, or of a hosted vyomad on this machine, or to a microcontroller \
-on a serial port. Every command \
+vyomactl talks to a device by SSH, to the control socket of a hosted vyomad on this machine, or to a microcontroller \
+on a serial port, and to several of them at once. Every command \
 knows --output json; errors are then JSON on standard error too. What apps and devices say is shown with terminal escapes \
 made harmless. `vyomactl completions SHELL` prints shell completions, `vyomactl man` the man page.";
 
@@ -115,6 +117,9 @@ pub(crate) enum Command {
     Shutdown(EndArgs),
     /// Stop all apps in order and restart the device (a hosted daemon ends)
     Reboot(EndArgs),
+    /// Name devices, and groups of them, in targets.toml
+    #[command(subcommand)]
+    Target(TargetCommand),
     /// Print completions for a shell
     #[command(hide = true)]
     Completions(CompletionsArgs),
@@ -228,6 +233,42 @@ pub(crate) struct EndArgs {
     /// Don't ask (without a terminal nothing is asked)
     #[arg(short, long)]
     pub(crate) yes: bool,
+}
+
+/// `target`
+#[derive(Debug, Subcommand)]
+pub(crate) enum TargetCommand {
+    /// Give a device a name, and look whether it answers
+    Add(TargetAddArgs),
+    /// Show the names
+    List,
+    /// Forget a name
+    Remove(TargetRemoveArgs),
+}
+
+/// `target add`
+#[derive(Debug, Args)]
+pub(crate) struct TargetAddArgs {
+    /// The name: letters, digits, - and _
+    pub(crate) name: String,
+    /// Where it is, as --target takes it
+    pub(crate) address: String,
+    /// Put it into this group, too; may be given more than once
+    #[arg(long = "group", value_name = "GROUP")]
+    pub(crate) groups: Vec<String>,
+    /// Use it when no target is named
+    #[arg(long)]
+    pub(crate) default: bool,
+    /// Don't connect to it now
+    #[arg(long)]
+    pub(crate) no_check: bool,
+}
+
+/// `target remove`
+#[derive(Debug, Args)]
+pub(crate) struct TargetRemoveArgs {
+    /// The name
+    pub(crate) name: String,
 }
 
 /// `completions`

@@ -14,12 +14,14 @@ use crate::target::Target;
 mod port;
 mod serial;
 mod socket;
+mod ssh;
 mod transport;
 
 pub(crate) use transport::{ManifestForm, plain};
 
 use serial::Serial;
 use socket::Socket;
+use ssh::Ssh;
 use transport::Transport;
 
 /// For everything that a device answers at once. It may be an emulated one, on a machine that does other things.
@@ -29,9 +31,16 @@ const ENDING: Duration = Duration::from_mins(1);
 /// For an install: the device compiles the component, which takes an emulated ARM board a minute or two for the largest.
 const COMPILING: Duration = Duration::from_mins(5);
 
+/// For a log-in by SSH where nobody can be asked anything: emulated devices take some seconds for it.
+const LOG_IN: Duration = Duration::from_secs(30);
+/// For one where somebody may have to read a fingerprint, or to type a passphrase.
+const LOG_IN_BY_HAND: Duration = Duration::from_mins(3);
+
 /// How long an answer may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Patience {
+    /// Somebody has to be let in first.
+    LogIn,
     /// The device only has to look.
     Prompt,
     /// Apps have to end first.
@@ -57,6 +66,11 @@ impl Client {
         let line: Box<dyn Transport> = match target {
             Target::Socket(path) => Box::new(Socket::open(path, deadline)?),
             Target::Serial { port, baud } => Box::new(Serial::open(port, *baud, deadline)?),
+            Target::Ssh(remote) => Box::new(Ssh::open(remote, timeout)?),
+        };
+        let patience = match target {
+            Target::Ssh(_) => Patience::LogIn,
+            _ => Patience::Prompt,
         };
         let mut client = Self {
             line,
@@ -64,7 +78,12 @@ impl Client {
             platform: String::new(),
             version: String::new(),
         };
-        match client.call(&Request::Hello { protocol: PROTOCOL }, Patience::Prompt)? {
+        // Not `call`, whose patience for sending is that of a line which is up.
+        client.line.send(
+            &Request::Hello { protocol: PROTOCOL },
+            client.deadline(patience),
+        )?;
+        match client.answer(patience)? {
             Response::Hello {
                 protocol,
                 version,
@@ -188,6 +207,8 @@ impl Client {
     fn deadline(&self, patience: Patience) -> Instant {
         Instant::now()
             + self.timeout.unwrap_or(match patience {
+                Patience::LogIn if ssh::can_ask() => LOG_IN_BY_HAND,
+                Patience::LogIn => LOG_IN,
                 Patience::Prompt => PROMPT,
                 Patience::Ending => ENDING,
                 Patience::Compiling => COMPILING,

@@ -98,7 +98,7 @@ pub(crate) fn end(
         End::Reboot => (Request::Reboot, "reboot", "Reboot", "is rebooting"),
     };
     let device = clean(&format!("{} at {}", client.platform, client.place()));
-    if !yes && io::stdin().is_terminal() && io::stderr().is_terminal() {
+    if !yes && !out.is_captured() && io::stdin().is_terminal() && io::stderr().is_terminal() {
         confirm(&format!("{question} {device}?"), action)?;
     }
     client.command(&request, Patience::Ending)?;
@@ -106,6 +106,18 @@ pub(crate) fn end(
         return out.json(&json!({ "done": action, "platform": client.platform }));
     }
     out.line(&format!("{device} {done}"))
+}
+
+/// Asks once for several devices, where there is somebody to ask.
+pub(crate) fn confirm_all(end: End, count: usize, yes: bool) -> Result<(), Failure> {
+    let (question, action) = match end {
+        End::Shutdown => ("Shut down", "shutdown"),
+        End::Reboot => ("Reboot", "reboot"),
+    };
+    if yes || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(());
+    }
+    confirm(&format!("{question} {count} devices?"), action)
 }
 
 /// Asks on the terminal; anything but yes is no.

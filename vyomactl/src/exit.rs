@@ -33,8 +33,6 @@ pub(crate) enum Exit {
     State = 7,
     /// The device failed.
     Device = 8,
-    /// `doctor` found something wrong.
-    Wrong = 9,
     /// No connection.
     Unreachable = 10,
     /// The other side speaks something else.
@@ -43,16 +41,24 @@ pub(crate) enum Exit {
     Timeout = 12,
     /// The device hung up before it had answered.
     Lost = 13,
+    /// SSH: none of our keys may log in.
+    Denied = 14,
+    /// SSH: the device's host key is not known, or is another one.
+    HostKey = 15,
+    /// Several devices, and they failed in different ways.
+    Mixed = 16,
+    /// `doctor` found something wrong.
+    Wrong = 17,
 }
 
 impl Exit {
     /// Whether the conversation failed: nothing more is to be had over this connection.
     pub(crate) fn is_conversation(self) -> bool {
-        self as u8 >= Self::Unreachable as u8
+        (Self::Unreachable as u8..=Self::HostKey as u8).contains(&(self as u8))
     }
 }
 
-/// Every exit code with its name (also the `kind` of a JSON error) and its meaning. 10 and up: the conversation failed, and
+/// Every exit code with its name (also the `kind` of a JSON error) and its meaning. 10 to 15: the conversation failed, and
 /// whether the device did what it was asked is not known.
 pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
     (Exit::Ok, "ok", "done"),
@@ -88,7 +94,6 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
         "device",
         "the device failed: disk full, input or output error",
     ),
-    (Exit::Wrong, "wrong", "doctor found something wrong"),
     (
         Exit::Unreachable,
         "unreachable",
@@ -109,6 +114,22 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
         "lost",
         "the device hung up before it had answered",
     ),
+    (
+        Exit::Denied,
+        "denied",
+        "SSH: the device lets none of the keys here log in",
+    ),
+    (
+        Exit::HostKey,
+        "host-key",
+        "SSH: the device's host key is not known yet, or has changed",
+    ),
+    (
+        Exit::Mixed,
+        "mixed",
+        "several devices were asked, and failed in different ways: the table says how each one did",
+    ),
+    (Exit::Wrong, "wrong", "doctor found something wrong"),
 ];
 
 /// What a shell makes of an end by Ctrl-C; the process itself has no code then.
@@ -182,9 +203,7 @@ impl Failure {
             match format {
                 OutputFormat::Table => eprintln!("vyomactl: {}", output::clean(&self.message)),
                 OutputFormat::Json => {
-                    let error = serde_json::json!({
-                        "error": { "code": code, "kind": self.kind(), "message": self.message }
-                    });
+                    let error = serde_json::json!({ "error": self.json() });
                     eprintln!("{}", output::harmless_json(&error.to_string()));
                 }
             }
@@ -192,7 +211,14 @@ impl Failure {
         ExitCode::from(code)
     }
 
-    fn kind(&self) -> &'static str {
+    /// Code, kind and message, as they stand in JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let code = self.exit as u8;
+        serde_json::json!({ "code": code, "kind": self.kind(), "message": self.message })
+    }
+
+    /// The name of the exit code.
+    pub(crate) fn kind(&self) -> &'static str {
         TABLE
             .iter()
             .find(|(exit, ..)| *exit == self.exit)

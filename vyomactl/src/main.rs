@@ -1,4 +1,4 @@
-//! `vyomactl`: what an operator does to a Vyoma device, over its control socket or a serial line.
+//! `vyomactl`: what an operator does to Vyoma devices, by SSH, over a control socket or a serial line.
 //!
 //! It asks and shows; it decides nothing about apps (that is the device's part) and keeps no state of its own. Called
 //! by people in a terminal and by scripts: every command has a JSON form and every failure an exit code of its kind.
@@ -17,6 +17,7 @@ mod dashboard;
 mod device;
 mod doctor;
 mod exit;
+mod fleet;
 mod inspect;
 mod install;
 mod microcontroller;
@@ -26,17 +27,18 @@ mod reference;
 mod streams;
 mod support;
 mod target;
+mod targets;
 mod top;
 mod units;
 mod watch;
 
 use std::process::ExitCode;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, TargetCommand};
 use client::Client;
 use exit::Failure;
 use output::Output;
-use target::Target;
+use targets::Place;
 
 fn main() -> ExitCode {
     let cli = match cli::parse() {
@@ -51,44 +53,91 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
-    let connect = || Client::open(&Target::parse(&cli.target)?, cli.timeout);
     match &cli.command {
-        Command::Ps => apps::ps(&mut connect()?, out),
-        Command::Top(args) => top::top(&mut connect()?, args, out),
-        Command::Logs(args) => streams::logs(&sources(cli)?, cli.timeout, args, out),
-        Command::Install(args) => {
-            // Everything that can be wrong on this side is found before a device is asked.
-            let package = package::Package::load(&args.path)?;
-            install::install(&mut connect()?, &package, args, out)
+        Command::Inspect(args) => return inspect::inspect(&args.path, out),
+        Command::Doctor => return doctor::doctor(&cli.target, cli.timeout, out),
+        Command::Watch(args) => {
+            let place = targets::only(&cli.target, "watch")?;
+            return watch::watch(&place.target, cli.timeout, args, out);
         }
-        Command::Watch(args) => watch::watch(&Target::parse(&cli.target)?, cli.timeout, args, out),
-        Command::Remove(args) => apps::remove(&mut connect()?, args, out),
-        Command::Send(args) => apps::send(&mut connect()?, args, out),
-        Command::Start(args) => apps::change(&mut connect()?, apps::Change::Start, &args.app, out),
-        Command::Stop(args) => apps::change(&mut connect()?, apps::Change::Stop, &args.app, out),
-        Command::Restart(args) => {
-            apps::change(&mut connect()?, apps::Change::Restart, &args.app, out)
-        }
-        Command::Caps(args) => caps::caps(&mut connect()?, &args.app, out),
-        Command::Inspect(args) => inspect::inspect(&args.path, out),
-        Command::Events(args) => streams::events(&sources(cli)?, cli.timeout, args, out),
-        Command::Info => device::info(&mut connect()?, out),
-        Command::Dashboard => dashboard::dashboard(&sources(cli)?, cli.timeout, out),
-        Command::Doctor => doctor::doctor(&cli.target, cli.timeout, out),
-        Command::Support(args) => support::support(&mut connect()?, args, out),
-        Command::Shutdown(args) => {
-            device::end(&mut connect()?, device::End::Shutdown, args.yes, out)
-        }
-        Command::Reboot(args) => device::end(&mut connect()?, device::End::Reboot, args.yes, out),
-        Command::Completions(args) => reference::completions(args.shell, out),
-        Command::Man => reference::man(out),
+        Command::Target(TargetCommand::Add(args)) => return targets::add(args, cli.timeout, out),
+        Command::Target(TargetCommand::List) => return targets::list(out),
+        Command::Target(TargetCommand::Remove(args)) => return targets::remove(args, out),
+        Command::Completions(args) => return reference::completions(args.shell, out),
+        Command::Man => return reference::man(out),
+        _ => {}
     }
+    // Everything that can be wrong on this side is found before a device is asked.
+    let package = match &cli.command {
+        Command::Install(args) => Some(package::Package::load(&args.path)?),
+        _ => None,
+    };
+    let places = targets::resolve(&cli.target)?;
+    match &cli.command {
+        Command::Logs(args) => return streams::logs(&places, cli.timeout, args, out),
+        Command::Events(args) => return streams::events(&places, cli.timeout, args, out),
+        Command::Dashboard => return dashboard::dashboard(&places, cli.timeout, out),
+        _ => {}
+    }
+    if let [place] = places.as_slice() {
+        return on_device(cli, place, package.as_ref(), out);
+    }
+    match &cli.command {
+        // It shows what comes as it comes, so there is nothing to put into a table.
+        Command::Top(_) => targets::only(&cli.target, "top").map(drop)?,
+        // One archive is of one device.
+        Command::Support(_) => targets::only(&cli.target, "support").map(drop)?,
+        Command::Send(args) if args.line.is_none() => {
+            return Err(Failure::new(
+                exit::Exit::Usage,
+                "send: standard input can't go to several targets; give the line as an argument",
+            ));
+        }
+        Command::Shutdown(args) => {
+            device::confirm_all(device::End::Shutdown, places.len(), args.yes)?;
+        }
+        Command::Reboot(args) => device::confirm_all(device::End::Reboot, places.len(), args.yes)?,
+        _ => {}
+    }
+    fleet::run(&places, &cli.command, out, |place, out| {
+        on_device(cli, place, package.as_ref(), out)
+    })
 }
 
-/// The devices that are listened to.
-fn sources(cli: &Cli) -> Result<Vec<streams::Source>, Failure> {
-    Ok(vec![streams::Source {
-        name: cli.target.clone(),
-        target: Target::parse(&cli.target)?,
-    }])
+/// A command on one device.
+fn on_device(
+    cli: &Cli,
+    place: &Place,
+    package: Option<&package::Package>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let client = &mut Client::open(&place.target, cli.timeout)?;
+    match &cli.command {
+        Command::Ps => apps::ps(client, out),
+        Command::Top(args) => top::top(client, args, out),
+        Command::Install(args) => match package {
+            Some(package) => install::install(client, package, args, out),
+            None => install::install(client, &package::Package::load(&args.path)?, args, out),
+        },
+        Command::Remove(args) => apps::remove(client, args, out),
+        Command::Send(args) => apps::send(client, args, out),
+        Command::Start(args) => apps::change(client, apps::Change::Start, &args.app, out),
+        Command::Stop(args) => apps::change(client, apps::Change::Stop, &args.app, out),
+        Command::Restart(args) => apps::change(client, apps::Change::Restart, &args.app, out),
+        Command::Caps(args) => caps::caps(client, &args.app, out),
+        Command::Info => device::info(client, out),
+        Command::Support(args) => support::support(client, args, out),
+        Command::Shutdown(args) => device::end(client, device::End::Shutdown, args.yes, out),
+        Command::Reboot(args) => device::end(client, device::End::Reboot, args.yes, out),
+        // Dealt with before anybody was connected to.
+        Command::Inspect(_)
+        | Command::Logs(_)
+        | Command::Events(_)
+        | Command::Dashboard
+        | Command::Doctor
+        | Command::Watch(_)
+        | Command::Target(_)
+        | Command::Completions(_)
+        | Command::Man => Ok(()),
+    }
 }

@@ -4,7 +4,7 @@
 //! its way to a terminal. It knows nothing of what is shown.
 
 use std::fmt::Write as _;
-use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
 
 use serde::Serialize;
 use vyoma_capabilities::lines;
@@ -61,9 +61,17 @@ impl Style {
     }
 }
 
+/// Where output goes.
+enum Sink {
+    /// To whoever runs the command.
+    Stdout(BufWriter<Stdout>),
+    /// To the command itself, which makes something of it.
+    Memory(Vec<u8>),
+}
+
 /// Standard output in the form that was asked for.
 pub(crate) struct Output {
-    writer: BufWriter<Stdout>,
+    sink: Sink,
     json: bool,
     color: bool,
     terminal: bool,
@@ -76,7 +84,7 @@ impl Output {
         // https://no-color.org: set and not empty, whatever the value.
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
-            writer: BufWriter::new(io::stdout()),
+            sink: Sink::Stdout(BufWriter::new(io::stdout())),
             json: format == OutputFormat::Json,
             color: match color {
                 ColorChoice::Auto => terminal && !no_color,
@@ -84,6 +92,36 @@ impl Output {
                 ColorChoice::Never => false,
             },
             terminal,
+        }
+    }
+
+    /// Output that is kept, as JSON: for one device of several.
+    pub(crate) fn captured() -> Self {
+        Self {
+            sink: Sink::Memory(Vec::new()),
+            json: true,
+            color: false,
+            terminal: false,
+        }
+    }
+
+    /// What was kept.
+    pub(crate) fn into_text(self) -> String {
+        match self.sink {
+            Sink::Stdout(_) => String::new(),
+            Sink::Memory(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        }
+    }
+
+    /// Whether it is kept: then there is nobody to ask, either.
+    pub(crate) fn is_captured(&self) -> bool {
+        matches!(self.sink, Sink::Memory(_))
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match &mut self.sink {
+            Sink::Stdout(writer) => writer,
+            Sink::Memory(bytes) => bytes,
         }
     }
 
@@ -154,14 +192,16 @@ impl Output {
 
     /// Bytes as they are: only for text of our own.
     pub(crate) fn raw(&mut self, text: &str) -> Result<(), Failure> {
-        self.writer
+        self.writer()
             .write_all(text.as_bytes())
             .map_err(|error| Failure::output(&error))
     }
 
     /// Brings everything out.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        self.writer.flush().map_err(|error| Failure::output(&error))
+        self.writer()
+            .flush()
+            .map_err(|error| Failure::output(&error))
     }
 }
 

@@ -2,6 +2,7 @@
 //! a tenth of it. Called by `main` only.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What `--help` prints.
@@ -12,7 +13,11 @@ Usage:
   vyomad --hosted --state DIR --profile NAME|FILE [--apps DIR]... [--store DIR]... [--console]
   vyomad app NAME         run one app (started by the daemon)
   vyomad admit NAME       check and compile one component (started by the daemon)
+  vyomad ssh ADDRESS      serve one SSH connection (started by the daemon)
   vyomad compile ...      check and compile a component off the device
+  vyomad control [--socket PATH]
+                          the control socket on standard input and output, for the forced command of an SSH server;
+                          default: /run/vyoma/control.sock
 
 Options:
   --hosted          run on a developer's machine, without the duties of PID 1
@@ -22,6 +27,8 @@ Options:
   --store DIR       a read-only folder of compiled artefacts; may be given more than once
   --board B         the machine's board: a name like raspberry-pi-4, or a board TOML file; default: found out
   --simulate B      simulate that board instead: pins, buses, serial ports and converters in memory
+  --ssh ADDR        serve SSH at ADDR, such as 127.0.0.1:2222, to the keys in STATE/ssh/authorized_keys
+  --ssh-keys FILE   further authorised keys, in the form of OpenSSH; may be given more than once
   --fault LIST      fault injection for tests, as vyoma.fault= on a device
   --console         print what apps print, as a device's console does
   --version         print the version
@@ -39,6 +46,10 @@ pub(crate) enum Role {
     Admit,
     /// Compilation off the device.
     Compile,
+    /// One SSH connection.
+    Ssh,
+    /// The control socket on standard input and output.
+    Control(PathBuf),
     /// `--version`
     Version,
     /// `--help`
@@ -62,11 +73,15 @@ pub(crate) struct Hosted {
     pub(crate) simulate: Option<String>,
     /// Print what apps print.
     pub(crate) console: bool,
+    /// Where to serve SSH.
+    pub(crate) ssh: Option<SocketAddr>,
+    /// Files of keys that may log in, besides the one in the state directory.
+    pub(crate) ssh_keys: Vec<PathBuf>,
     /// Faults to inject.
     pub(crate) fault: Option<String>,
 }
 
-/// Reads the words after the program's name. Words after `app`, `admit` and `compile` are left to those roles.
+/// Reads the words after the program's name. Words after `app`, `admit`, `ssh` and `compile` are left to those roles.
 pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, String> {
     let mut hosted = false;
     let mut options = Hosted::default();
@@ -90,6 +105,8 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
             "app" if first => return Ok(Role::App),
             "admit" if first => return Ok(Role::Admit),
             "compile" if first => return Ok(Role::Compile),
+            "ssh" if first => return Ok(Role::Ssh),
+            "control" if first => return control(words),
             "--version" | "-V" => return Ok(Role::Version),
             "--help" | "-h" => return Ok(Role::Help),
             "--hosted" => hosted = true,
@@ -99,6 +116,8 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
             "--board" => options.board = Some(utf8(flag, value(flag)?)?),
             "--simulate" => options.simulate = Some(utf8(flag, value(flag)?)?),
             "--fault" => options.fault = Some(utf8(flag, value(flag)?)?),
+            "--ssh" => options.ssh = Some(address(&utf8(flag, value(flag)?)?)?),
+            "--ssh-keys" => options.ssh_keys.push(value(flag)?.into()),
             "--apps" => options.apps.push(value(flag)?.into()),
             "--store" => options.stores.push(value(flag)?.into()),
             _ => {
@@ -125,6 +144,29 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
         return Err("--hosted needs --profile NAME or FILE".into());
     }
     Ok(Role::Hosted(options))
+}
+
+/// The words after `control`.
+fn control(mut words: impl Iterator<Item = OsString>) -> Result<Role, String> {
+    let mut socket = PathBuf::from(crate::daemon::SOCKET);
+    while let Some(word) = words.next() {
+        match word.to_str() {
+            Some("--socket") => socket = words.next().ok_or("--socket needs a value")?.into(),
+            _ => {
+                return Err(format!(
+                    "control: found {}; expected --socket PATH",
+                    word.display()
+                ));
+            }
+        }
+    }
+    Ok(Role::Control(socket))
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("--ssh: found {text:?}; expected an address and a port, such as 127.0.0.1:2222")
+    })
 }
 
 fn utf8(flag: &str, value: OsString) -> Result<String, String> {
@@ -154,6 +196,8 @@ mod tests {
             board: None,
             simulate: Some("f.toml".into()),
             console: true,
+            ssh: None,
+            ssh_keys: Vec::new(),
             fault: None,
         };
         assert_eq!(role, Role::Hosted(expected));
@@ -163,6 +207,16 @@ mod tests {
     fn roles_are_only_recognised_as_the_first_word() {
         assert_eq!(words("app hello"), Ok(Role::App));
         assert_eq!(words("admit hello"), Ok(Role::Admit));
+        assert_eq!(words("ssh 10.0.2.2:40000"), Ok(Role::Ssh));
+        assert_eq!(
+            words("control --socket /s/control.sock"),
+            Ok(Role::Control("/s/control.sock".into()))
+        );
+        assert!(
+            words("control --target x")
+                .unwrap_err()
+                .contains("--socket")
+        );
         assert!(words("--hosted app hello").is_err());
     }
 
@@ -184,6 +238,8 @@ mod tests {
                 .unwrap_err()
                 .contains("--board")
         );
+        let wrong = words("--hosted --state s --profile mobile --ssh 2222").unwrap_err();
+        assert!(wrong.contains("127.0.0.1:2222"), "{wrong}");
         assert!(words("--hosted --bogus").unwrap_err().contains("--bogus"));
         assert!(
             words("--hosted --console=yes")

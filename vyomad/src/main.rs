@@ -1,5 +1,5 @@
 //! The Vyoma daemon. One binary, several roles: as PID 1 it is a device's only program, hosted it is the same daemon
-//! on a developer's machine, and the daemon starts it again as `vyomad app` and `vyomad admit`.
+//! on a developer's machine, and the daemon starts it again as `vyomad app`, `vyomad admit` and `vyomad ssh`.
 //!
 //! This file only decides which role it is; it holds no logic of any of them.
 #![allow(
@@ -29,6 +29,8 @@ fn main() -> ExitCode {
         Ok(Role::App) => roles::app::main(),
         Ok(Role::Admit) => roles::admit::main(),
         Ok(Role::Compile) => roles::compile::main(),
+        Ok(Role::Ssh) => roles::ssh::main(),
+        Ok(Role::Control(socket)) => roles::pipe::main(&socket),
         Ok(Role::Version) => {
             println!("vyomad {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS

@@ -23,6 +23,10 @@ pub(crate) mod fd {
     pub(crate) const DATA: i32 = 6;
     /// `app`: the first device's; how many there are is the role's second argument.
     pub(crate) const DEVICES: i32 = 7;
+    /// `ssh`: the client's connected socket; only there when there is a client.
+    pub(crate) const CLIENT: i32 = 4;
+    /// `ssh`: a connection to the control protocol; only there when there is a client.
+    pub(crate) const DAEMON: i32 = 5;
 }
 
 /// Everything that `vyomad app` needs to know.
@@ -140,6 +144,53 @@ pub(crate) enum AdmitReport {
     },
     /// Not a component that runs here; one line.
     Refused(String),
+}
+
+/// Everything that `vyomad ssh` needs to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SshSpec {
+    /// Seed of the device's ed25519 host key.
+    pub(crate) host_key: [u8; 32],
+    /// Who may log in.
+    pub(crate) authorized: Vec<KeyFile>,
+    /// User and group to become; absent in a hosted daemon that is not root.
+    pub(crate) uid: Option<u32>,
+    /// As in [`AppSpec`].
+    pub(crate) sandbox_required: bool,
+    /// False: there is no client; only report [`SshReport::Keys`].
+    pub(crate) serve: bool,
+}
+
+/// A file of authorised keys.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct KeyFile {
+    /// Where it is, for messages.
+    pub(crate) name: String,
+    /// What is in it.
+    pub(crate) text: String,
+}
+
+/// What `vyomad ssh` reports on [`fd::CONTROL`], a line each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum SshReport {
+    /// Which keys it would use.
+    Keys {
+        /// The public part of the host key, as it stands in `known_hosts` after the host's name.
+        host_key: String,
+        /// Its fingerprint, `SHA256:...`.
+        fingerprint: String,
+        /// How many keys may log in.
+        authorized: usize,
+        /// What is wrong with other lines of those files, one line each.
+        problems: Vec<String>,
+    },
+    /// The client has shown an authorised key.
+    LoggedIn {
+        /// The name that it used; the key is what counts.
+        user: String,
+        /// Fingerprint and comment of the key.
+        key: String,
+    },
 }
 
 /// How the profile's level is passed to an engine (kept here so that both roles agree).

@@ -1,9 +1,10 @@
-//! A control socket on this machine: frames over a Unix socket (docs/architecture.md, "Control protocol").
+//! A control socket on this machine: frames over a Unix socket (docs/architecture.md, "Control protocol"). The same frames go
+//! over SSH, whose program is at the other end of a socket then.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -24,18 +25,27 @@ const RETRY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: UnixStream,
-    path: PathBuf,
+    /// For people: a path, or a URL.
+    place: String,
     /// Received and not yet taken; never more than one read beyond the frame that is being waited for.
     received: Vec<u8>,
 }
 
 impl Socket {
     pub(super) fn open(path: &Path, deadline: Instant) -> Result<Self, Failure> {
-        Ok(Self {
-            stream: dial(path, deadline)?,
-            path: path.to_owned(),
+        Ok(Self::over(
+            dial(path, deadline)?,
+            path.display().to_string(),
+        ))
+    }
+
+    /// Over a stream that leads to a control socket by way of something else. It must not block.
+    pub(super) fn over(stream: UnixStream, place: String) -> Self {
+        Self {
+            stream,
+            place,
             received: Vec::new(),
-        })
+        }
     }
 
     /// Waits until `wanted` bytes have been received.
@@ -107,7 +117,7 @@ impl Socket {
             Exit::Lost,
             format!(
                 "{}: the device hung up before it had answered; look at `vyomactl info` and `vyomactl events`",
-                self.path.display()
+                self.place
             ),
         )
     }
@@ -117,7 +127,7 @@ impl Socket {
             Exit::Timeout,
             format!(
                 "{}: no answer in time; try again, or wait longer with --timeout SECS",
-                self.path.display()
+                self.place
             ),
         )
     }
@@ -170,7 +180,7 @@ impl Transport for Socket {
     }
 
     fn place(&self) -> String {
-        self.path.display().to_string()
+        self.place.clone()
     }
 
     fn manifest_form(&self) -> ManifestForm {
@@ -182,7 +192,7 @@ impl Transport for Socket {
             Exit::Protocol,
             format!(
                 "{}: the other side {what}; check that this is the control socket of a vyomad of this version",
-                self.path.display()
+                self.place
             ),
         )
     }

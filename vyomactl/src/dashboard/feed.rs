@@ -11,8 +11,8 @@ use super::state::{Ask, Row, Update};
 use crate::caps;
 use crate::client::{Client, Patience};
 use crate::exit::Failure;
-use crate::streams::Source;
 use crate::target::Target;
+use crate::targets::Place;
 use crate::top::{self, Look};
 
 /// Between two looks: what a person takes for live.
@@ -30,12 +30,12 @@ pub(super) type Told = (usize, Update);
 /// Starts the threads of a device; what the result is sent is asked of it.
 pub(super) fn start(
     number: usize,
-    source: &Source,
+    place: &Place,
     timeout: Option<Duration>,
     sender: &SyncSender<Told>,
 ) -> Sender<Ask> {
     let (asks, asked) = channel();
-    let (own, told) = (source.clone(), sender.clone());
+    let (own, told) = (place.clone(), sender.clone());
     thread::spawn(move || {
         let mut watched = None;
         again(number, &told, || {
@@ -43,8 +43,8 @@ pub(super) fn start(
         });
     });
     // A serial line holds one conversation.
-    if !matches!(source.target, Target::Serial { .. }) {
-        let (own, told) = (source.clone(), sender.clone());
+    if !matches!(place.target, Target::Serial { .. }) {
+        let (own, told) = (place.clone(), sender.clone());
         thread::spawn(move || {
             again(number, &told, || {
                 follow(number, &own.target, timeout, &told)

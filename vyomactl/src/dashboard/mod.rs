@@ -18,7 +18,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use crate::client::plain;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::streams::Source;
+use crate::targets::Place;
 
 use draw::Palette;
 use state::{Ask, Outcome, State};
@@ -32,7 +32,7 @@ const IN_A_FRAME: usize = 4096;
 
 /// `dashboard`
 pub(crate) fn dashboard(
-    sources: &[Source],
+    places: &[Place],
     timeout: Option<Duration>,
     out: &Output,
 ) -> Result<(), Failure> {
@@ -49,12 +49,12 @@ pub(crate) fn dashboard(
         ));
     }
     let (sender, told) = sync_channel(QUEUE);
-    let asks: Vec<Sender<Ask>> = sources
+    let asks: Vec<Sender<Ask>> = places
         .iter()
         .enumerate()
-        .map(|(number, source)| feed::start(number, source, timeout, &sender))
+        .map(|(number, place)| feed::start(number, place, timeout, &sender))
         .collect();
-    let mut state = State::new(sources.iter().map(|source| source.name.clone()));
+    let mut state = State::new(places.iter().map(|place| place.name.clone()));
     let palette = Palette {
         colored: out.is_colored(),
     };

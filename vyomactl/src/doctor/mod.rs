@@ -15,21 +15,25 @@ use crate::client::{Client, Patience};
 use crate::exit::{Exit, Failure};
 use crate::output::{Align, Cell, Output, Style, Table};
 use crate::target::Target;
+use crate::targets;
 
 use findings::Device;
 pub(crate) use findings::{Finding, Level};
 
 /// `doctor`
 pub(crate) fn doctor(
-    place: &str,
+    words: &[String],
     timeout: Option<Duration>,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let target = Target::parse(place);
-    let mut all = machine::findings(place, target.as_ref().ok());
-    match target.and_then(|target| look(&target, timeout)) {
+    let place = targets::only(words, "doctor");
+    let name = place
+        .as_ref()
+        .map_or_else(|_| words.join(" "), |place| place.name.clone());
+    let mut all = machine::findings(&name, place.as_ref().ok().map(|place| &place.target));
+    match place.and_then(|place| look(&place.target, timeout)) {
         Ok(found) => all.extend(found),
-        Err(failure) => all.push(Finding::unreachable(place, &failure)),
+        Err(failure) => all.push(Finding::unreachable(&name, &failure)),
     }
     all.sort_by_key(|finding| finding.level);
     let wrong = all.iter().filter(|one| one.level == Level::Wrong).count();

@@ -9,10 +9,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Item, Question, Sorted, Source, Stream, show};
+use super::{Item, Question, Sorted, Stream, show};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, clean};
+use crate::targets::Place;
 
 /// How long a followed line waits for older ones of other devices: longer than a line is on its way in most networks,
 /// shorter than a person notices.
@@ -27,27 +28,27 @@ type Told = (usize, Result<Item, Option<Failure>>);
 
 /// Shows what all of them answer. One that fails leaves the others going; the first failure is the command's in the end.
 pub(super) fn show(
-    sources: &[Source],
+    places: &[Place],
     timeout: Option<Duration>,
     question: &Question,
     out: &mut Output,
 ) -> Result<(), Failure> {
     let (sender, told) = sync_channel(QUEUE);
-    for (number, source) in sources.iter().cloned().enumerate() {
+    for (number, place) in places.iter().cloned().enumerate() {
         let (sender, question) = (sender.clone(), question.clone());
         thread::spawn(move || {
-            let ended = listen(number, &source, timeout, &question, &sender);
+            let ended = listen(number, &place, timeout, &question, &sender);
             // Nobody takes it: then the command has ended.
             let _ = sender.send((number, Err(ended.err())));
         });
     }
     drop(sender);
     let mut failures = Failures {
-        sources,
+        places,
         first: None,
     };
     if question.follows() {
-        follow(sources, &told, &mut failures, out)?;
+        follow(places, &told, &mut failures, out)?;
     } else {
         let mut sorted = Sorted::default();
         for (number, told) in told {
@@ -57,7 +58,7 @@ pub(super) fn show(
             }
         }
         for (number, item) in sorted.last(question.tail()) {
-            show::item(Some(&sources[number].name), &item, out)?;
+            show::item(Some(&places[number].name), &item, out)?;
         }
     }
     failures.first.map_or(Ok(()), Err)
@@ -65,12 +66,12 @@ pub(super) fn show(
 
 fn listen(
     number: usize,
-    source: &Source,
+    place: &Place,
     timeout: Option<Duration>,
     question: &Question,
     sender: &SyncSender<Told>,
 ) -> Result<(), Failure> {
-    let mut client = Client::open(&source.target, timeout)?;
+    let mut client = Client::open(&place.target, timeout)?;
     let mut stream = Stream::begin(&mut client, question)?;
     while let Some(item) = stream.next(|| Ok(()))? {
         if sender.send((number, Ok(item))).is_err() {
@@ -82,7 +83,7 @@ fn listen(
 
 /// Which devices failed.
 struct Failures<'a> {
-    sources: &'a [Source],
+    places: &'a [Place],
     first: Option<Failure>,
 }
 
@@ -95,7 +96,7 @@ impl Failures<'_> {
         if failure.exit() == Exit::Ok {
             return Err(failure);
         }
-        let failure = failure.of_device(&self.sources[number].name);
+        let failure = failure.of_device(&self.places[number].name);
         if self.first.is_none() {
             self.first = Some(failure);
         } else {
@@ -128,7 +129,7 @@ impl PartialOrd for Held {
 }
 
 fn follow(
-    sources: &[Source],
+    places: &[Place],
     told: &Receiver<Told>,
     failures: &mut Failures<'_>,
     out: &mut Output,
@@ -163,7 +164,7 @@ fn follow(
             || held.len() > HELD
         {
             if let Some(Reverse(line)) = held.pop() {
-                show::item(Some(&sources[line.number].name), &line.item, out)?;
+                show::item(Some(&places[line.number].name), &line.item, out)?;
             }
         }
         out.flush()?;

@@ -12,22 +12,13 @@ use crate::cli::{EventsArgs, LogsArgs};
 use crate::client::{Client, Patience};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::target::Target;
+use crate::targets::Place;
 use crate::units::Since;
 
 /// Most bytes of lines that wait to be sorted: more than all files of a device with 200 apps hold.
 const SORTED_BYTES: usize = 256 * 1024 * 1024;
 /// What a line costs beside its text, roughly.
 const LINE_OVERHEAD: usize = 128;
-
-/// A device that is listened to.
-#[derive(Debug, Clone)]
-pub(crate) struct Source {
-    /// What its lines are marked with when there are several.
-    pub(crate) name: String,
-    /// Where it is.
-    pub(crate) target: Target,
-}
 
 /// What is asked of each device.
 #[derive(Debug, Clone)]
@@ -71,7 +62,7 @@ impl Item {
 
 /// `logs`
 pub(crate) fn logs(
-    sources: &[Source],
+    places: &[Place],
     timeout: Option<Duration>,
     args: &LogsArgs,
     out: &mut Output,
@@ -83,12 +74,12 @@ pub(crate) fn logs(
         previous: args.previous,
         tail: args.tail,
     };
-    answer(sources, timeout, &question, out)
+    answer(places, timeout, &question, out)
 }
 
 /// `events`
 pub(crate) fn events(
-    sources: &[Source],
+    places: &[Place],
     timeout: Option<Duration>,
     args: &EventsArgs,
     out: &mut Output,
@@ -97,7 +88,7 @@ pub(crate) fn events(
         follow: args.follow,
         since: args.since,
     };
-    answer(sources, timeout, &question, out)
+    answer(places, timeout, &question, out)
 }
 
 /// Shows a line of one device.
@@ -106,14 +97,14 @@ pub(crate) fn line(line: &LogLine, out: &mut Output) -> Result<(), Failure> {
 }
 
 fn answer(
-    sources: &[Source],
+    places: &[Place],
     timeout: Option<Duration>,
     question: &Question,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    match sources {
-        [source] => one(&mut Client::open(&source.target, timeout)?, question, out),
-        _ => many::show(sources, timeout, question, out),
+    match places {
+        [place] => one(&mut Client::open(&place.target, timeout)?, question, out),
+        _ => many::show(places, timeout, question, out),
     }
 }
 

@@ -78,7 +78,7 @@ fn a_mistake_on_the_command_line_is_one_line_and_2() {
         &["top", "--interval", "1ms"],
         &["top", "--count", "0"],
         &["ps", "--timeout", "0"],
-        &["ps", "--target", "ssh://device"],
+        &["ps", "--target", "ssh://device:ssh"],
         &["ps", "--target", "serial:///dev/ttyACM0?baud=fast"],
         &["ps", "--target", ""],
     ] {

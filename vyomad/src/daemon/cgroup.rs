@@ -3,6 +3,7 @@
 //! ```text
 //!  BASE/            device: /sys/fs/cgroup; hosted: a group of our own, where the machine allows one
 //!    daemon/        the daemon itself, without limits
+//!    ssh/           SSH connections
 //!    admit/         one admission at a time or two
 //!    apps/          memory.max = the platform's memory less what the system keeps
 //!      NAME/        memory.max, memory.swap.max = 0, memory.oom.group, pids.max, cpu.max
@@ -32,6 +33,8 @@ const KERNEL_PER_APP_KB: u64 = 256;
 /// An admission reads a component and makes its index, whatever the platform: a few times the largest that fits one of the
 /// small ones.
 const ADMIT_LEAST_KB: u64 = 8 * 1024;
+/// SSH connections together: eight at their usual size, whatever the platform.
+const SSH_LEAST_KB: u64 = 16 * 1024;
 /// Processes and threads of one app: an engine's few. A guest can start none.
 const MOST_TASKS: u32 = 32;
 /// Period of `cpu.max`, in microseconds: the kernel's default.
@@ -88,9 +91,14 @@ impl Cgroups {
         }
         let all = CONTROLLERS.map(|name| format!("+{name}")).join(" ");
         write(&self.base.join("cgroup.subtree_control"), &all)?;
-        let (apps, admit) = (self.base.join("apps"), self.base.join("admit"));
+        let (apps, admit, ssh) = (
+            self.base.join("apps"),
+            self.base.join("admit"),
+            self.base.join("ssh"),
+        );
         make(&apps)?;
         make(&admit)?;
+        make(&ssh)?;
         write(&apps.join("cgroup.subtree_control"), &all)?;
         // Not the total: what the kernel and the unpacked image hold already can't be given to apps, and a limit that
         // counted it would be reached after the whole device has run dry.
@@ -103,7 +111,10 @@ impl Cgroups {
         )?;
         // A compiler that eats memory ends itself, not the apps.
         let admission = (ram / 2).max(ADMIT_LEAST_KB);
-        write(&admit.join("memory.max"), &(admission * 1024).to_string())
+        write(&admit.join("memory.max"), &(admission * 1024).to_string())?;
+        // Operators who follow logs take nothing from the apps.
+        let ssh_kb = (ram / 4).max(SSH_LEAST_KB);
+        write(&ssh.join("memory.max"), &(ssh_kb * 1024).to_string())
     }
 
     /// Makes the group of an app with its limits; returns its `cgroup.procs`, for the app to step into.
@@ -137,6 +148,11 @@ impl Cgroups {
         open(&self.base.join("admit/cgroup.procs"))
     }
 
+    /// `cgroup.procs` of the group for SSH connections.
+    pub(crate) fn ssh(&self) -> Result<File, String> {
+        open(&self.base.join("ssh/cgroup.procs"))
+    }
+
     /// How often the kernel has killed in the group of `name` for memory.
     pub(crate) fn oom_kills(&self, name: &str) -> u64 {
         let events = fs::read_to_string(self.base.join("apps").join(name).join("memory.events"))
@@ -163,7 +179,7 @@ impl Cgroups {
         {
             let _ = fs::remove_dir(entry.path());
         }
-        for group in ["apps", "admit", ""] {
+        for group in ["apps", "admit", "ssh", ""] {
             let _ = fs::remove_dir(self.base.join(group));
         }
     }

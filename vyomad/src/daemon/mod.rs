@@ -26,6 +26,7 @@ mod requests;
 mod router;
 mod run;
 mod shutdown;
+mod ssh;
 mod start;
 mod state;
 mod stdin;
@@ -36,7 +37,7 @@ mod uids;
 mod upkeep;
 mod uses;
 
-pub(crate) use start::{run_as_pid1, run_hosted};
+pub(crate) use start::{SOCKET, run_as_pid1, run_hosted};
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -98,6 +99,7 @@ async fn main_loop(start: Start) -> Result<PowerAction, String> {
     let signals = upkeep::watch_signals(&daemon).map_err(|error| format!("signals: {error}"))?;
     spawn_local(signals);
     spawn_local(control::serve(Rc::clone(&daemon), listener));
+    spawn_local(ssh::run(Rc::clone(&daemon)));
     spawn_local(upkeep::keep_logs(Rc::clone(&daemon)));
     spawn_local(upkeep::drain_console(Rc::clone(&daemon)));
     spawn_local(upkeep::save_clock(Rc::clone(&daemon)));

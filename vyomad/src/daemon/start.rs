@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{IsTerminal, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use vyoma_capabilities::profile::{self, Profile};
 
 use super::console::Console;
 use super::devices::{self, Devices};
+use super::ssh::Listen;
 use super::state::{Mode, Settings};
 use super::{files, run};
 use crate::args::Hosted;
@@ -26,7 +28,9 @@ use crate::init::{self, Note, power};
 const PROFILE: &str = "/etc/vyoma/profile.toml";
 const IMAGE_APPS: &str = "/apps";
 const IMAGE_STORE: &str = "/store";
-const SOCKET: &str = "/run/vyoma/control.sock";
+pub(crate) const SOCKET: &str = "/run/vyoma/control.sock";
+/// Keys that may log in by SSH, as the image has them; on the data disk there may be more.
+const IMAGE_KEYS: &str = "/etc/vyoma/authorized_keys";
 /// Longest profile.
 const PROFILE_BYTES: usize = 64 * 1024;
 /// How likely the kernel ends the daemon when memory runs out (-1000 to 1000): last of all.
@@ -86,6 +90,10 @@ pub(crate) fn run_as_pid1() -> ExitCode {
         image_stores: vec![IMAGE_STORE.into()],
         socket: SOCKET.into(),
         root: true,
+        ssh: line.ssh_port.map(|port| Listen {
+            address: (Ipv4Addr::UNSPECIFIED, port).into(),
+            keys: vec![IMAGE_KEYS.into()],
+        }),
         last_epitaph,
         realtime_kernel: realtime_kernel(),
         state: state.clone(),
@@ -182,6 +190,10 @@ fn hosted(options: &Hosted) -> Result<(), String> {
             .collect::<Result<_, _>>()?,
         socket: state.join("control.sock"),
         root: nix::unistd::geteuid().is_root(),
+        ssh: options.ssh.map(|address| Listen {
+            address,
+            keys: options.ssh_keys.clone(),
+        }),
         last_epitaph,
         realtime_kernel: realtime_kernel(),
         state,

@@ -63,6 +63,8 @@ pub(crate) struct Settings {
     pub(crate) socket: PathBuf,
     /// Whether we can become other users: then every app gets a uid of its own.
     pub(crate) root: bool,
+    /// Where to serve SSH, if at all.
+    pub(super) ssh: Option<super::ssh::Listen>,
     /// What the last run left behind.
     pub(crate) last_epitaph: Option<String>,
     /// The kernel is PREEMPT_RT: only there SCHED_FIFO keeps what it promises.

@@ -10,6 +10,8 @@ use super::files;
 const FIRST: u32 = 20_000;
 /// User that `vyomad admit` becomes: it reads what nobody has checked yet, so it is nobody's.
 pub(crate) const ADMIT: u32 = 19_999;
+/// User that `vyomad ssh` becomes.
+pub(crate) const SSH: u32 = 19_998;
 /// More than any device's apps ever need: 64 KiB of names of 40 bytes would be the first bound to break.
 const FILE_LIMIT: usize = 4 * 1024 * 1024;
 

@@ -16,6 +16,8 @@ pub(crate) const DEFAULT_WATCHDOG_SECS: u32 = 30;
 const MAX_WATCHDOG_SECS: u32 = 3600;
 /// The volume label that the image build gives the data disk.
 pub(crate) const DEFAULT_DATA_LABEL: &str = "vyoma-data";
+/// Where SSH listens (RFC 4253).
+const SSH_PORT: u16 = 22;
 /// ext4 keeps 16 bytes for a volume label.
 const MAX_LABEL: usize = 16;
 /// Longest host name that Linux takes (`__NEW_UTS_LEN`).
@@ -40,6 +42,8 @@ pub(crate) struct CmdLine {
     pub(crate) watchdog_secs: u32,
     /// `vyoma.loglevel=error|warn|info|debug`; absent: `info`.
     pub(crate) loglevel: LogLevel,
+    /// `vyoma.ssh=off|PORT`; absent when off.
+    pub(crate) ssh_port: Option<u16>,
     /// `vyoma.fault=...`: test hooks.
     pub(crate) faults: Faults,
     /// One line for each `vyoma.*` word that could not be used.
@@ -111,6 +115,7 @@ impl Default for CmdLine {
             panic: PanicPolicy::Reboot,
             watchdog_secs: DEFAULT_WATCHDOG_SECS,
             loglevel: LogLevel::Info,
+            ssh_port: Some(SSH_PORT),
             faults: Faults::default(),
             warnings: Vec::new(),
         }
@@ -176,10 +181,21 @@ impl CmdLine {
                     _ => return Err("error, warn, info or debug".to_owned()),
                 }
             }
+            "ssh" => {
+                self.ssh_port = match value {
+                    "off" => None,
+                    port => Some(
+                        port.parse()
+                            .ok()
+                            .filter(|port| *port > 0)
+                            .ok_or("off, or a port from 1 to 65535")?,
+                    ),
+                }
+            }
             "fault" => self.faults = Faults::parse(value)?,
             _ => {
                 return Err(
-                    "hostname, ip, data, panic, watchdog, loglevel or fault after `vyoma.`"
+                    "hostname, ip, data, board, panic, watchdog, loglevel, ssh or fault after `vyoma.`"
                         .to_owned(),
                 );
             }

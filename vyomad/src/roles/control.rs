@@ -1,4 +1,4 @@
-//! A role's end of the socket pair to the daemon: one JSON document in, one out. Called by `app` and `admit`.
+//! A role's end of the socket pair to the daemon: one JSON document in, one out. Called by `app`, `admit` and `ssh`.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -38,6 +38,11 @@ impl Control {
             format!("the specification is not what this vyomad expects: {error}")
         })?;
         Ok((Self(control), spec))
+    }
+
+    /// The connection itself, for a role that reports more than once.
+    pub(super) fn into_file(self) -> File {
+        self.0
     }
 
     /// Sends the report. A daemon that is gone can't be told, and ends this process anyway.

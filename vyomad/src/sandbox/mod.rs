@@ -47,14 +47,16 @@ pub(crate) enum Role<'a> {
     },
     /// Parses and compiles bytes of unknown origin; needs memory, its open descriptors, and nothing else.
     Admit,
+    /// Speaks SSH on a connected socket; needs that and its connection to the daemon, and nothing else.
+    Ssh,
 }
 
 impl Role<'_> {
-    /// Grants of an app; an admission has none.
+    /// Grants of an app; the others have none.
     fn grants(&self) -> Option<&Grants> {
         match self {
             Self::App { grants, .. } => Some(grants),
-            Self::Admit => None,
+            Self::Admit | Self::Ssh => None,
         }
     }
 
@@ -62,7 +64,7 @@ impl Role<'_> {
     fn devices(&self) -> Option<&Devices> {
         match self {
             Self::App { devices, .. } => Some(devices),
-            Self::Admit => None,
+            Self::Admit | Self::Ssh => None,
         }
     }
 }

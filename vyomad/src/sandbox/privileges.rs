@@ -19,6 +19,10 @@ const ADMIT_ADDRESS_SPACE: u64 = 3 << 30;
 /// Processor seconds of an admission. A compile takes about 4 s a megabyte; the slowest supported machine (an
 /// emulated core) is 20 times slower. The kernel then ends the process with SIGXCPU, which the daemon reports.
 const ADMIT_CPU_SECS: u64 = 600;
+/// Descriptors of an SSH connection: stdio, two sockets, the runtime's few.
+const SSH_FILES: u64 = 32;
+/// Memory of an SSH connection that is its own: it takes 1 MiB, and a window, a queue and a packet each way are bounded.
+const SSH_DATA: u64 = 16 << 20;
 /// Memory that an app may lock besides its linear memory: the program, its stacks, the engine's tables and the machine code.
 /// The same as its control group has for them (`daemon/cgroup.rs`), which bounds it in any case.
 const LOCKED_BESIDES: u64 = 8 << 20;
@@ -91,6 +95,11 @@ impl Plan {
                 limits.push(("RLIMIT_NOFILE", Resource::RLIMIT_NOFILE, FILES));
                 limits.push(("RLIMIT_AS", Resource::RLIMIT_AS, ADMIT_ADDRESS_SPACE));
                 limits.push(("RLIMIT_CPU", Resource::RLIMIT_CPU, ADMIT_CPU_SECS));
+            }
+            Role::Ssh => {
+                limits.push(("RLIMIT_NOFILE", Resource::RLIMIT_NOFILE, SSH_FILES));
+                limits.push(("RLIMIT_DATA", Resource::RLIMIT_DATA, SSH_DATA));
+                limits.push(("RLIMIT_FSIZE", Resource::RLIMIT_FSIZE, 0));
             }
         }
         Ok(Self {

@@ -128,6 +128,16 @@ const NETWORK: &[i64] = &[
     libc::SYS_shutdown,
 ];
 
+/// Reading, writing and ending sockets that were handed over, for SSH: no new one, no address, no option is set.
+const CONNECTED: &[i64] = &[
+    libc::SYS_recvfrom,
+    libc::SYS_sendto,
+    libc::SYS_sendmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_shutdown,
+    libc::SYS_getsockopt,
+];
+
 /// (level, option) that WASI 0.2 sockets and the C libraries' resolvers set. `setsockopt` is the widest door into the
 /// kernel's network code; these are all that is needed.
 const SOCKET_OPTIONS: &[(i32, i32)] = &[
@@ -198,6 +208,9 @@ impl Filters {
         }
         if let Some(devices) = role.devices() {
             of_devices(&mut rules, devices)?;
+        }
+        if matches!(role, Role::Ssh) {
+            rules.extend(CONNECTED.iter().map(|&call| (call, vec![])));
         }
         // `clone3` passes the allow-list only to meet the other filter's ENOSYS: of two errnos the newer filter's wins.
         rules.insert(libc::SYS_clone3, vec![]);
