@@ -11,8 +11,12 @@ use wit_parser::Resolve;
 fn the_types_in_the_sdk_are_those_of_the_wit() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(root.join("capabilities/wit")).expect("capabilities/wit");
-    let world = resolve.select_world(&[package], Some("imports")).expect("the world `imports`");
+    let (package, _) = resolve
+        .push_dir(root.join("capabilities/wit"))
+        .expect("capabilities/wit");
+    let world = resolve
+        .select_world(&[package], Some("imports"))
+        .expect("the world `imports`");
     let encoded = wit_component::metadata::encode(&resolve, world, StringEncoding::UTF8, None)
         .expect("an encoding");
     let path = root.join("apps/sdk/hal/src/sys/wasi/types.bin");
