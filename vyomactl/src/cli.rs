@@ -87,7 +87,7 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Install or replace an app, without a reboot; all or nothing
     Install(InstallArgs),
-    /// Build an app whenever one of its files is saved, install it and show its logs, until Ctrl-C
+    /// Build an app whenever it is saved, install it and show its logs, until Ctrl-C
     Watch(InstallArgs),
     /// Stop an app and forget it, its data too
     Remove(RemoveArgs),
@@ -107,7 +107,7 @@ pub(crate) enum Command {
     Events(EventsArgs),
     /// Show the device itself
     Info,
-    /// Show devices, apps, capabilities and logs on a full screen, with keys to select, filter and restart
+    /// Show devices, apps, capabilities and logs on a full screen, with keys to act
     Dashboard,
     /// Say what is wrong with this machine or the device, and how to mend it
     Doctor,

@@ -12,7 +12,7 @@ fn commands() -> Vec<String> {
         .take_while(|line| !line.is_empty())
         .map(|line| line.split_whitespace().next().unwrap().to_owned());
     let commands: Vec<String> = listed.chain(["completions".into(), "man".into()]).collect();
-    assert_eq!(commands.len(), 16, "{commands:?}");
+    assert_eq!(commands.len(), 22, "{commands:?}");
     commands
 }
 
