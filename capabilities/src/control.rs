@@ -5,7 +5,7 @@
 //! [`Request::Logs`] and [`Request::Events`] with `follow` stream [`Response::LogLine`] / [`Response::Event`] until
 //! the client hangs up. Streams end with [`Response::Done`]. An upload is [`Request::Install`], then exactly
 //! `component_size` bytes in binary frames, then as many bytes of machine code as its `ahead_of_time` announces, then one
-//! [`Response`].
+//! [`Response`]; less what the device has kept of an upload that was cut ([`Request::Kept`]).
 
 use alloc::format;
 use alloc::string::String;
@@ -63,6 +63,9 @@ pub enum Request {
         /// Machine code for this device, made of the component elsewhere, that follows the component.
         #[serde(default)]
         ahead_of_time: Option<Upload>,
+        /// What else is said about it.
+        #[serde(default)]
+        options: InstallOptions,
     },
     /// Write to an app's standard input.
     Send {
@@ -125,11 +128,60 @@ pub enum Request {
         /// Everything for a bug report; false: only what the device itself tells.
         logs: bool,
     },
+    /// How much of interrupted uploads the device has kept.
+    Kept {
+        /// Lower-case hex SHA-256 of each whole file; at most [`MAX_KEPT`].
+        sha256s: Vec<String>,
+    },
+    /// Go back to the version before the current one.
+    Rollback {
+        /// The app.
+        app: String,
+    },
+    /// Whose signatures the device trusts, and whether it needs one.
+    Keys,
+    /// Trust a key.
+    Trust {
+        /// What it is called here: 1 to 32 characters of `a-z 0-9 -`.
+        name: String,
+        /// The public key, as [`key_text`](crate::signature::key_text) writes it.
+        key: String,
+    },
+    /// Trust a key no longer, one of the image included.
+    Untrust {
+        /// The key's name, or the key.
+        key: String,
+    },
+    /// Take only what a trusted key has signed, or anything.
+    RequireSignatures {
+        /// Whether.
+        on: bool,
+    },
 }
 
 /// The names in [`Request::Logs`]; no name of an app has a comma in it.
 pub fn names(names: &str) -> impl Iterator<Item = &str> {
     names.split(',')
+}
+
+/// Most files that [`Request::Kept`] may ask for.
+pub const MAX_KEPT: usize = 8;
+
+/// What an installation says beside its bytes. Each field's absence is what an older client means.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct InstallOptions {
+    /// Bytes of the component that the device has already, as it said to [`Request::Kept`]: they are not sent.
+    #[serde(default)]
+    pub component_kept: u64,
+    /// The same of the machine code.
+    #[serde(default)]
+    pub code_kept: u64,
+    /// Text of a [`vyoma.sig`](crate::signature).
+    #[serde(default)]
+    pub signature: Option<String>,
+    /// Take it even if a newer version has run on the device. Counts for nothing where signatures are required.
+    #[serde(default)]
+    pub allow_downgrade: bool,
 }
 
 /// Bytes that are announced.
@@ -219,6 +271,19 @@ pub enum Response {
     Caps(Vec<CapabilityUse>),
     /// To [`Request::Diagnose`].
     Diagnosis(Diagnosis),
+    /// To [`Request::Kept`]: bytes of each file, in the order of the question; 0 of one that is not known.
+    Kept(Vec<u64>),
+    /// To [`Request::Rollback`] once the earlier version is in place.
+    RolledBack {
+        /// The app.
+        app: String,
+        /// Version that is current now.
+        version: String,
+        /// Version that was current before.
+        from: String,
+    },
+    /// To [`Request::Keys`].
+    Keys(TrustStore),
 }
 
 /// Something that helps to find a fault. The values of the apps' environments are taken out of every text.
@@ -271,6 +336,67 @@ pub struct CapabilityUse {
     pub denied: u64,
 }
 
+/// Whether a device needs signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignaturePolicy {
+    /// Unsigned apps are taken. A signature that is there has to be right.
+    #[default]
+    Off,
+    /// Only what a trusted key has signed.
+    Required,
+    /// Only what a key of the image has signed; no other key can be added.
+    Image,
+}
+
+impl SignaturePolicy {
+    /// Reads what [`Display`](core::fmt::Display) writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Off, Self::Required, Self::Image]
+            .into_iter()
+            .find(|policy| policy.name() == text)
+    }
+
+    /// As it is written on command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Required => "required",
+            Self::Image => "image",
+        }
+    }
+}
+
+impl core::fmt::Display for SignaturePolicy {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Whose signatures a device trusts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrustStore {
+    /// Whether it needs one.
+    pub policy: SignaturePolicy,
+    /// How the device was started says so: a client can't change it.
+    pub fixed: bool,
+    /// The keys.
+    pub keys: Vec<TrustedKey>,
+}
+
+/// A key in a trust store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedKey {
+    /// What it is called.
+    pub name: String,
+    /// As [`key_text`](crate::signature::key_text) writes it.
+    pub key: String,
+    /// It came with the image.
+    pub image: bool,
+    /// Signatures of it count; not so of a key of the image that an operator no longer trusts.
+    pub trusted: bool,
+}
+
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlError {
@@ -297,6 +423,14 @@ pub enum ErrorKind {
     State,
     /// The device failed (disk full, I/O error).
     Device,
+    /// No signature, where one is required.
+    Unsigned,
+    /// The signature is not of these bytes, or no signature at all.
+    BadSignature,
+    /// Signed with a key that the device does not trust.
+    UnknownKey,
+    /// A newer version has run on the device.
+    OlderVersion,
 }
 
 /// One line of `vyomactl ps` and `top`.
@@ -331,6 +465,31 @@ pub struct AppStatus {
     /// What runs, or ran last.
     #[serde(default)]
     pub execution: Option<Execution>,
+    /// Its versions, where a device keeps more than one and there is something to tell.
+    #[serde(default)]
+    pub versions: Option<Versions>,
+}
+
+/// What is known of an app's versions beside the current one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Versions {
+    /// The version that [`Request::Rollback`] goes back to.
+    pub previous: Option<String>,
+    /// The current version has yet to prove that it is healthy.
+    pub on_trial: bool,
+    /// The last time that the device itself went back to an earlier version.
+    pub rolled_back: Option<RolledBack>,
+}
+
+/// An update that the device took back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// The version that did not prove healthy.
+    pub version: String,
+    /// Why, on one line.
+    pub reason: String,
+    /// Unix time in milliseconds, by the device's clock.
+    pub time_ms: u64,
 }
 
 /// Which stream a line came from.

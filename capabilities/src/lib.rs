@@ -21,3 +21,4 @@ pub mod manifest;
 pub mod profile;
 mod read;
 pub mod resolve;
+pub mod signature;

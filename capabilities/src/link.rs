@@ -39,7 +39,7 @@ pub use message::{
 
 /// Version of the line: of frames, of the conversation, and of what postcard makes of the messages, since postcard is silent
 /// about a field too many or too few. A change of a message that an old program can't read needs a new number.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Most bytes of a body. Twice this is what a device keeps for the line; a longer frame would hardly be faster (at 115200 baud
 /// 512 bytes take 45 ms, what stands around them 1 ms).
 pub const MAX_BODY: usize = 512;

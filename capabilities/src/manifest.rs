@@ -45,6 +45,9 @@ pub struct App {
     pub icon: Option<String>,
     /// What to do when the app ends by itself.
     pub restart: RestartPolicy,
+    /// Seconds that a new version has to stay up and show life before the one before it is let go (0: none);
+    /// absent: 10 ([`DEFAULT_WINDOW_MS`](crate::lifecycle::trial::DEFAULT_WINDOW_MS)).
+    pub health_secs: Option<u32>,
     /// Arguments after the program's name (which is `name`).
     pub args: Vec<String>,
     /// The whole environment of the app.

@@ -6,7 +6,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use vyoma_capabilities::control::{FrameKind, PROTOCOL, Request, Stream, encode_header};
+use vyoma_capabilities::control::{
+    FrameKind, InstallOptions, PROTOCOL, Request, Stream, encode_header,
+};
 use vyoma_capabilities::lifecycle::Phase;
 use vyoma_system_tests::guest;
 use vyoma_system_tests::hosted::{HostedDaemon, Setup, copy_app, wait_for};
@@ -334,6 +336,7 @@ fn half_an_upload(daemon: &HostedDaemon, package: &Path) -> UnixStream {
         component_size: component.len() as u64,
         sha256: "0".repeat(64),
         ahead_of_time: None,
+        options: InstallOptions::default(),
     };
     for request in [Request::Hello { protocol: PROTOCOL }, install] {
         let json = serde_json::to_vec(&request).expect("JSON");

@@ -10,7 +10,7 @@ use vyoma_capabilities::control::{AheadOfTime, MAX_ARTEFACT, Request, Response};
 use vyoma_capabilities::profile;
 
 use crate::client::{Client, Patience, plain};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// Names another tool than the one beside this program or in PATH.
 const VARIABLE: &str = "VYOMA_AOTC";
@@ -27,8 +27,12 @@ pub(crate) enum Outcome {
     Without(String),
 }
 
-/// Machine code of `component` for the device behind `client`.
-pub(crate) fn make(client: &mut Client, component: &[u8]) -> Result<Outcome, Failure> {
+/// Machine code of `component` for the device behind `client`: of what came with it that which fits, else made here.
+pub(crate) fn make(
+    client: &mut Client,
+    component: &[u8],
+    given: &[Vec<u8>],
+) -> Result<Outcome, Failure> {
     // Hello told the platform: most of them need no further question.
     let takes = profile::builtin(&client.platform)
         .and_then(|text| profile::parse(&client.platform, text).ok())
@@ -43,6 +47,18 @@ pub(crate) fn make(client: &mut Client, component: &[u8]) -> Result<Outcome, Fai
     let Some(wanted) = wanted else {
         return Ok(Outcome::NotTaken);
     };
+    let sha256 = vyoma_runtime::sha256_hex(component);
+    let fitting = given.iter().find(|code| {
+        vyoma_services::artefact::decode(code).is_ok_and(|artefact| {
+            artefact.key.component == sha256
+                && artefact
+                    .fits(&wanted.engine, &[&wanted.target], &[&wanted.flags])
+                    .is_ok()
+        })
+    });
+    if let Some(code) = fitting {
+        return Ok(Outcome::Code(code.clone()));
+    }
     Ok(match find().map(|tool| run(&tool, &wanted, component)) {
         Some(Ok(code)) => Outcome::Code(code),
         Some(Err(why)) => Outcome::Without(format!(
@@ -72,6 +88,47 @@ fn find() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// Machine code for devices of a platform (`iot-edge`, or `iot-edge/x86_64`), for a bundle.
+pub(crate) fn for_platform(platform: &str, component: &[u8]) -> Result<Vec<u8>, Failure> {
+    let (name, arch) = platform
+        .split_once('/')
+        .map_or((platform, None), |(name, arch)| (name, Some(arch)));
+    let profile = profile::builtin(name)
+        .and_then(|text| profile::parse(name, text).ok())
+        .filter(|profile| profile.runtime.aot);
+    let Some(profile) = profile else {
+        let takes = profile::PLATFORMS
+            .into_iter()
+            .filter(|name| profile::builtin(name).is_some_and(|text| text.contains("aot = true")))
+            .collect::<Vec<_>>()
+            .join(" or ");
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("--aot: found {name:?}; expected a platform that takes machine code: {takes}"),
+        ));
+    };
+    let arch = arch.unwrap_or(profile.arch.name());
+    let Some(tool) = find() else {
+        return Err(Failure::new(
+            Exit::Local,
+            format!(
+                "{TOOL} was not found beside vyomactl, in PATH or in {VARIABLE}; build it with `cargo xtask aotc`"
+            ),
+        ));
+    };
+    compile(
+        &tool,
+        &[
+            "--target",
+            arch,
+            "--level",
+            profile.runtime.optimization_level.name(),
+        ],
+        component,
+    )
+    .map_err(|why| Failure::new(Exit::Local, why))
+}
+
 /// Compiles. The error is for people.
 fn run(tool: &Path, wanted: &AheadOfTime, component: &[u8]) -> Result<Vec<u8>, String> {
     let named = tool.display();
@@ -82,10 +139,24 @@ fn run(tool: &Path, wanted: &AheadOfTime, component: &[u8]) -> Result<Vec<u8>, S
         .zip(wanted.target.rsplit_once('+'))
         .map(|((arch, _), (_, cpu))| (arch, cpu))
         .ok_or_else(|| format!("the device asks for code for {:?}", wanted.target))?;
+    let level = wanted.optimization_level.name();
+    let words = ["--target", arch, "--cpu", cpu, "--level", level];
+    let code = compile(tool, &words, component)?;
+    // The device would refuse it and with it the app: better no machine code than none of either.
+    let artefact =
+        vyoma_services::artefact::decode(&code).map_err(|error| format!("{named}: {error}"))?;
+    artefact
+        .fits(&wanted.engine, &[&wanted.target], &[&wanted.flags])
+        .map_err(|error| format!("{named} is of another version than the device: {error}"))?;
+    Ok(code)
+}
+
+/// Runs the tool with these words. The error is for people.
+fn compile(tool: &Path, words: &[&str], component: &[u8]) -> Result<Vec<u8>, String> {
+    let named = tool.display();
     let failed = |error: std::io::Error| format!("{named}: {}", plain(&error));
     let mut child = Command::new(tool)
-        .args(["--target", arch, "--cpu", cpu, "--level"])
-        .arg(wanted.optimization_level.name())
+        .args(words)
         .args(["--out", "-", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -109,11 +180,5 @@ fn run(tool: &Path, wanted: &AheadOfTime, component: &[u8]) -> Result<Vec<u8>, S
             code.len()
         ));
     }
-    // The device would refuse it and with it the app: better no machine code than none of either.
-    let artefact =
-        vyoma_services::artefact::decode(&code).map_err(|error| format!("{named}: {error}"))?;
-    artefact
-        .fits(&wanted.engine, &[&wanted.target], &[&wanted.flags])
-        .map_err(|error| format!("{named} is of another version than the device: {error}"))?;
     Ok(code)
 }

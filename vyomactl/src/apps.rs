@@ -11,6 +11,7 @@ use crate::client::{Client, Patience};
 use crate::exit::{Exit, Failure};
 use crate::output::{Align, Cell, Output, Style, Table, clean};
 use crate::units;
+use crate::versions;
 
 /// Hex digits of a hash in a table: enough to tell versions apart by eye; JSON has all 64.
 const HASH_SHOWN: usize = 12;
@@ -38,6 +39,7 @@ pub(crate) fn ps(client: &mut Client, out: &mut Output) -> Result<(), Failure> {
         ("SHA-256", Align::Left),
         ("WITHOUT", Align::Left),
         ("LAST END", Align::Left),
+        ("VERSIONS", Align::Left),
     ]);
     for app in &apps {
         table.row(vec![
@@ -56,6 +58,7 @@ pub(crate) fn ps(client: &mut Client, out: &mut Output) -> Result<(), Failure> {
             ),
             Cell::new(app.unavailable.join(",")),
             ending(app.last_ending.as_ref()),
+            versions::cell(app),
         ]);
     }
     out.table(&table)

@@ -89,6 +89,8 @@ pub(crate) enum Command {
     Install(InstallArgs),
     /// Build an app whenever it is saved, install it and show its logs, until Ctrl-C
     Watch(InstallArgs),
+    /// Go back to the version before the current one
+    Rollback(AppArgs),
     /// Stop an app and forget it, its data too
     Remove(RemoveArgs),
     /// Write to an app's standard input
@@ -101,6 +103,13 @@ pub(crate) enum Command {
     Restart(AppArgs),
     /// Show what an app may use, what it used and what it was denied, with counts
     Caps(AppArgs),
+    /// Make keys, and say whose signatures a device trusts
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Sign an app: its manifest and its component together, in a file vyoma.sig beside them
+    Sign(SignArgs),
+    /// Make one file of an app: manifest, component, signature and machine code
+    Pack(PackArgs),
     /// Show what a component imports and needs and where it can run; no device needed
     Inspect(InspectArgs),
     /// Show what happened on the device
@@ -162,12 +171,91 @@ pub(crate) struct LogsArgs {
 /// `install`
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
-    /// Folder with a vyoma.toml, a vyoma.toml, or a component beside one
+    /// Folder with a vyoma.toml, a vyoma.toml, a component beside one, or a bundle
     #[arg(value_name = "DIR|FILE", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
     /// Send no machine code along, even to a device that takes some; the app is interpreted there
     #[arg(long)]
     pub(crate) no_aot: bool,
+    /// Wait until the device knows whether the new version is healthy; if it is not, and was taken back, end with 9
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Sign it with the secret key in FILE, the machine code that is sent along too
+    #[arg(long, value_name = "FILE", env = "VYOMA_KEY", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) key: Option<PathBuf>,
+    /// Install it even if a newer version has run on the device
+    #[arg(long)]
+    pub(crate) allow_downgrade: bool,
+}
+
+/// `key`
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key: the secret in FILE, which only you may read, the public key beside it (.pub)
+    New {
+        /// Where the secret goes, such as release.key; it must not be there yet
+        #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+        path: PathBuf,
+    },
+    /// Have the device trust what a key signs
+    Trust {
+        /// The public key: the .pub file
+        #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+        path: PathBuf,
+        /// What it is called on the device [default: the file's name]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Show whom the device trusts, and whether it requires signatures
+    List,
+    /// Have the device trust a key no longer; apps that it has signed stay
+    Untrust {
+        /// Its name on the device, or the key itself (ed25519:...)
+        key: String,
+    },
+    /// Have the device take only what a trusted key has signed, or anything
+    Require {
+        /// Whether
+        #[arg(value_enum)]
+        what: OnOff,
+    },
+}
+
+/// A switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnOff {
+    /// Yes
+    On,
+    /// No
+    Off,
+}
+
+/// `sign`
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// Folder with a vyoma.toml, a vyoma.toml, or a component beside one
+    #[arg(value_name = "DIR|FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+    /// File of the secret key, as `vyomactl key new` makes it
+    #[arg(long, value_name = "FILE", env = "VYOMA_KEY", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) key: PathBuf,
+}
+
+/// `pack`
+#[derive(Debug, Args)]
+pub(crate) struct PackArgs {
+    /// Folder with a vyoma.toml, a vyoma.toml, or a component beside one
+    #[arg(value_name = "DIR|FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+    /// The bundle [default: NAME-VERSION.bundle]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) out: Option<PathBuf>,
+    /// Sign it with the secret key in FILE, the machine code too
+    #[arg(long, value_name = "FILE", env = "VYOMA_KEY", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) key: Option<PathBuf>,
+    /// Add machine code for devices of this platform, such as iot-edge, or iot-edge/x86_64; may be given more than once
+    #[arg(long, value_name = "PLATFORM[/ARCH]")]
+    pub(crate) aot: Vec<String>,
 }
 
 /// `remove`
@@ -193,7 +281,7 @@ pub(crate) struct SendArgs {
     pub(crate) end: bool,
 }
 
-/// `start`, `stop`, `restart`
+/// `start`, `stop`, `restart`, `rollback`
 #[derive(Debug, Args)]
 pub(crate) struct AppArgs {
     /// The app

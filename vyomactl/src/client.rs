@@ -145,23 +145,23 @@ impl Client {
             .and_then(|response| Err(self.unexpected(&response)))
     }
 
-    /// Sends a component's bytes; `progress` is told how many have been sent. Ends early when the device has already answered
-    /// (then it has refused), and leaves that answer to be read.
+    /// Sends a component's bytes; `progress` is told how many have been sent. False: it ended early, because the device has already
+    /// answered (then it has refused) or hung up; what it said is left to be read.
     pub(crate) fn upload(
         &mut self,
         bytes: &[u8],
         mut progress: impl FnMut(usize),
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let mut sent = 0;
         for chunk in bytes.chunks(self.line.chunk()) {
             let deadline = self.deadline(Patience::Prompt);
             if !self.line.upload(chunk, deadline)? {
-                return Ok(());
+                return Ok(false);
             }
             sent += chunk.len();
             progress(sent);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The next answer, at the latest when the time is over.
@@ -199,6 +199,9 @@ impl Client {
             Response::Error(_) => "Error",
             Response::Caps(_) => "Caps",
             Response::Diagnosis(_) => "Diagnosis",
+            Response::Kept(_) => "Kept",
+            Response::Keys(_) => "Keys",
+            Response::RolledBack { .. } => "RolledBack",
         };
         self.line
             .garbage(&format!("answered {name}, which does not fit the question"))

@@ -33,6 +33,8 @@ pub(crate) enum Exit {
     State = 7,
     /// The device failed.
     Device = 8,
+    /// The new version did not prove healthy.
+    RolledBack = 9,
     /// No connection.
     Unreachable = 10,
     /// The other side speaks something else.
@@ -49,6 +51,14 @@ pub(crate) enum Exit {
     Mixed = 16,
     /// `doctor` found something wrong.
     Wrong = 17,
+    /// No signature, where one is required.
+    Unsigned = 20,
+    /// The signature is not of these bytes.
+    BadSignature = 21,
+    /// The device does not trust the key.
+    UnknownKey = 22,
+    /// A newer version has run on the device.
+    OlderVersion = 23,
 }
 
 impl Exit {
@@ -59,7 +69,7 @@ impl Exit {
 }
 
 /// Every exit code with its name (also the `kind` of a JSON error) and its meaning. 10 to 15: the conversation failed, and
-/// whether the device did what it was asked is not known.
+/// whether the device did what it was asked is not known. 20 and up: refused for who made it.
 pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
     (Exit::Ok, "ok", "done"),
     (
@@ -93,6 +103,11 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
         Exit::Device,
         "device",
         "the device failed: disk full, input or output error",
+    ),
+    (
+        Exit::RolledBack,
+        "rolled-back",
+        "the new version did not prove healthy, and the device went back to the one before",
     ),
     (
         Exit::Unreachable,
@@ -130,6 +145,26 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
         "several devices were asked, and failed in different ways: the table says how each one did",
     ),
     (Exit::Wrong, "wrong", "doctor found something wrong"),
+    (
+        Exit::Unsigned,
+        "unsigned",
+        "refused: no signature, and the device requires one",
+    ),
+    (
+        Exit::BadSignature,
+        "bad-signature",
+        "refused: the signature is not of these bytes, or is no signature",
+    ),
+    (
+        Exit::UnknownKey,
+        "unknown-key",
+        "refused: signed with a key that the device does not trust",
+    ),
+    (
+        Exit::OlderVersion,
+        "older-version",
+        "refused: a newer version has run on the device",
+    ),
 ];
 
 /// What a shell makes of an end by Ctrl-C; the process itself has no code then.
@@ -236,6 +271,10 @@ impl From<ControlError> for Failure {
             ErrorKind::Limit => Exit::Limit,
             ErrorKind::State => Exit::State,
             ErrorKind::Device => Exit::Device,
+            ErrorKind::Unsigned => Exit::Unsigned,
+            ErrorKind::BadSignature => Exit::BadSignature,
+            ErrorKind::UnknownKey => Exit::UnknownKey,
+            ErrorKind::OlderVersion => Exit::OlderVersion,
         };
         Self::new(exit, error.message)
     }
@@ -268,6 +307,10 @@ mod tests {
             ErrorKind::Limit,
             ErrorKind::State,
             ErrorKind::Device,
+            ErrorKind::Unsigned,
+            ErrorKind::BadSignature,
+            ErrorKind::UnknownKey,
+            ErrorKind::OlderVersion,
         ];
         let mut codes: Vec<u8> = kinds
             .iter()

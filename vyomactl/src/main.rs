@@ -10,6 +10,7 @@
 
 mod ahead_of_time;
 mod apps;
+mod bundle;
 mod caps;
 mod cli;
 mod client;
@@ -20,21 +21,24 @@ mod exit;
 mod fleet;
 mod inspect;
 mod install;
+mod key;
 mod microcontroller;
 mod output;
 mod package;
 mod reference;
+mod secret;
 mod streams;
 mod support;
 mod target;
 mod targets;
 mod top;
 mod units;
+mod versions;
 mod watch;
 
 use std::process::ExitCode;
 
-use cli::{Cli, Command, TargetCommand};
+use cli::{Cli, Command, KeyCommand, TargetCommand};
 use client::Client;
 use exit::Failure;
 use output::Output;
@@ -55,6 +59,9 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
     match &cli.command {
         Command::Inspect(args) => return inspect::inspect(&args.path, out),
+        Command::Sign(args) => return key::sign(args, out),
+        Command::Pack(args) => return bundle::pack(args, out),
+        Command::Key(KeyCommand::New { path }) => return key::new(path, out),
         Command::Doctor => return doctor::doctor(&cli.target, cli.timeout, out),
         Command::Watch(args) => {
             let place = targets::only(&cli.target, "watch")?;
@@ -111,14 +118,20 @@ fn on_device(
     package: Option<&package::Package>,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let client = &mut Client::open(&place.target, cli.timeout)?;
+    let connect = || Client::open(&place.target, cli.timeout);
+    let client = &mut connect()?;
     match &cli.command {
         Command::Ps => apps::ps(client, out),
         Command::Top(args) => top::top(client, args, out),
         Command::Install(args) => match package {
-            Some(package) => install::install(client, package, args, out),
-            None => install::install(client, &package::Package::load(&args.path)?, args, out),
+            Some(package) => install::install(client, &connect, package, args, out),
+            None => {
+                let package = package::Package::load(&args.path)?;
+                install::install(client, &connect, &package, args, out)
+            }
         },
+        Command::Rollback(args) => versions::rollback(client, &args.app, out),
+        Command::Key(command) => key::key(client, command, out),
         Command::Remove(args) => apps::remove(client, args, out),
         Command::Send(args) => apps::send(client, args, out),
         Command::Start(args) => apps::change(client, apps::Change::Start, &args.app, out),
@@ -131,6 +144,8 @@ fn on_device(
         Command::Reboot(args) => device::end(client, device::End::Reboot, args.yes, out),
         // Dealt with before anybody was connected to.
         Command::Inspect(_)
+        | Command::Sign(_)
+        | Command::Pack(_)
         | Command::Logs(_)
         | Command::Events(_)
         | Command::Dashboard

@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 
 use vyoma_capabilities::control::{MAX_COMPONENT, MAX_MANIFEST};
 use vyoma_capabilities::manifest::{self, Manifest};
+use vyoma_capabilities::{hex, signature};
 use vyoma_runtime::{component, sha256_hex};
 
+use crate::bundle;
 use crate::client::plain;
 use crate::exit::{Exit, Failure};
+use crate::secret::Secret;
 
 /// Name of a manifest.
 const MANIFEST: &str = "vyoma.toml";
@@ -36,11 +39,119 @@ pub(crate) struct Package {
     pub(crate) component: Vec<u8>,
     /// Its lower-case hex SHA-256.
     pub(crate) sha256: String,
+    /// Text of the `vyoma.sig` that came with it.
+    pub(crate) signature: Option<String>,
+    /// Machine code that came with it, for whatever devices.
+    pub(crate) machine_code: Vec<Vec<u8>>,
 }
 
 impl Package {
-    /// Loads a folder with a `vyoma.toml`, a `vyoma.toml`, or a component beside one.
+    /// Loads a folder with a `vyoma.toml`, a `vyoma.toml`, or a component beside one; and the signature that is there.
     pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
+        if let Some(bytes) = bundle_at(path)? {
+            return Self::of_bundle(path, &bytes);
+        }
+        let mut package = Self::load_unsigned(path)?;
+        let path = package.manifest_path.with_file_name(signature::FILE);
+        if path.is_file() {
+            let bytes = read_at_most(&path, signature::MAX_SIGNATURE as u64, "a signature")?;
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            package.check_signature(&path, &text)?;
+            package.signature = Some(text);
+        }
+        Ok(package)
+    }
+
+    /// Reads a bundle; `path` is where it came from.
+    pub(crate) fn of_bundle(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
+        let invalid =
+            |why: String| Failure::new(Exit::Invalid, format!("{}: {why}", path.display()));
+        let contents = bundle::read(bytes).map_err(invalid)?;
+        let manifest_path = path.join(MANIFEST);
+        let (manifest_text, manifest) = text_of_manifest(&manifest_path, contents.manifest)?;
+        let mut package = Self::checked(
+            (manifest_text, manifest, manifest_path),
+            (path.join("app.wasm"), contents.component),
+        )?;
+        package.machine_code = contents.machine_code;
+        if let Some(bytes) = contents.signature {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            package.check_signature(&path.join(signature::FILE), &text)?;
+            package.signature = Some(text);
+        }
+        Ok(package)
+    }
+
+    /// Checks what belongs together: a manifest and where it is from, a component and where it is from.
+    pub(crate) fn checked(
+        (manifest_text, manifest, manifest_path): (String, Manifest, PathBuf),
+        (component_path, component): (PathBuf, Vec<u8>),
+    ) -> Result<Self, Failure> {
+        let sha256 = sha256_hex(&component);
+        check_pin(&manifest_path, &manifest, &component_path, &sha256)?;
+        component::check(&component).map_err(|error| {
+            Failure::new(
+                Exit::Invalid,
+                format!("{}: {error}", component_path.display()),
+            )
+        })?;
+        Ok(Self {
+            manifest_text,
+            manifest,
+            manifest_path,
+            component_path,
+            component,
+            sha256,
+            signature: None,
+            machine_code: Vec::new(),
+        })
+    }
+
+    /// SHA-256 of the manifest's text and of the component.
+    fn hashes(&self) -> ([u8; 32], [u8; 32]) {
+        let hash = |text: &str| hex::decode(text).unwrap_or_default();
+        (
+            hash(&sha256_hex(self.manifest_text.as_bytes())),
+            hash(&self.sha256),
+        )
+    }
+
+    /// Text of a signature over it, and over this machine code.
+    pub(crate) fn sign(&self, secret: &Secret, machine_code: &[&[u8]]) -> String {
+        let (manifest, component) = self.hashes();
+        let mut codes: Vec<[u8; 32]> = machine_code
+            .iter()
+            .filter_map(|code| hex::decode(&sha256_hex(code)))
+            .collect();
+        codes.sort_unstable();
+        secret.sign(&manifest, &component, &codes)
+    }
+
+    /// A signature that is there is of what is there. Whether it is right, and whose, is for the device to judge.
+    fn check_signature(&self, path: &Path, text: &str) -> Result<(), Failure> {
+        let bad = |why: String| Failure::new(Exit::BadSignature, why);
+        let signed = signature::parse(text)
+            .map_err(|error| bad(format!("{}: {error}", path.with_file_name("").display())))?;
+        let (manifest, component) = self.hashes();
+        for (what, found, expected) in [
+            (&self.manifest_path, manifest, signed.manifest),
+            (&self.component_path, component, signed.component),
+        ] {
+            if found != expected {
+                return Err(bad(format!(
+                    "{}: found SHA-256 {}; expected {}, as {} says; sign it anew with `vyomactl sign`",
+                    what.display(),
+                    hex::encode(&found),
+                    hex::encode(&expected),
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same without looking for a signature.
+    pub(crate) fn load_unsigned(path: &Path) -> Result<Self, Failure> {
         let found = Found::at(path)?;
         let Some(manifest_path) = found.manifest else {
             return Err(Failure::new(
@@ -61,22 +172,10 @@ impl Package {
                 .ok_or_else(|| no_component(&manifest_path, &manifest))?,
         };
         let component = read_component(&component_path)?;
-        let sha256 = sha256_hex(&component);
-        check_pin(&manifest_path, &manifest, &component_path, &sha256)?;
-        component::check(&component).map_err(|error| {
-            Failure::new(
-                Exit::Invalid,
-                format!("{}: {error}", component_path.display()),
-            )
-        })?;
-        Ok(Self {
-            manifest_text,
-            manifest,
-            manifest_path,
-            component_path,
-            component,
-            sha256,
-        })
+        Self::checked(
+            (manifest_text, manifest, manifest_path),
+            (component_path, component),
+        )
     }
 }
 
@@ -139,6 +238,24 @@ impl Found {
 /// Reads and checks a manifest.
 pub(crate) fn read_manifest(path: &Path) -> Result<(String, Manifest), Failure> {
     let bytes = read_at_most(path, MAX_MANIFEST as u64, "a manifest")?;
+    text_of_manifest(path, bytes)
+}
+
+/// Reads the bundle at `path`, if that is one.
+fn bundle_at(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    let mut head = [0; 512];
+    let looks_like_one = fs::metadata(path).is_ok_and(|meta| meta.is_file())
+        && File::open(path)
+            .and_then(|mut file| file.read_exact(&mut head))
+            .is_ok_and(|()| bundle::is_bundle(&head));
+    if !looks_like_one {
+        return Ok(None);
+    }
+    read_at_most(path, bundle::most_bytes(), "a bundle").map(Some)
+}
+
+/// Checks the bytes of a manifest; `path` is where they came from.
+pub(crate) fn text_of_manifest(path: &Path, bytes: Vec<u8>) -> Result<(String, Manifest), Failure> {
     let text = String::from_utf8(bytes).map_err(|error| {
         Failure::new(
             Exit::Invalid,
@@ -243,7 +360,8 @@ pub(crate) fn no_component(manifest_path: &Path, manifest: &Manifest) -> Failure
     )
 }
 
-fn read_at_most(path: &Path, most: u64, what: &str) -> Result<Vec<u8>, Failure> {
+/// Reads a file whose size is bounded.
+pub(crate) fn read_at_most(path: &Path, most: u64, what: &str) -> Result<Vec<u8>, Failure> {
     let unreadable = |error: std::io::Error| {
         Failure::new(
             Exit::Local,

@@ -214,6 +214,7 @@ mod tests {
             dropped_lines: 0,
             unavailable: Vec::new(),
             execution: None,
+            versions: None,
         }
     }
 

@@ -29,6 +29,8 @@ Options:
   --simulate B      simulate that board instead: pins, buses, serial ports and converters in memory
   --ssh ADDR        serve SSH at ADDR, such as 127.0.0.1:2222, to the keys in STATE/ssh/authorized_keys
   --ssh-keys FILE   further authorised keys, in the form of OpenSSH; may be given more than once
+  --keys DIR        a folder of public keys (NAME.pub) that are trusted, as an image has them; may be given more than once
+  --signatures P    off, required or image, as vyoma.signatures= on a device
   --fault LIST      fault injection for tests, as vyoma.fault= on a device
   --console         print what apps print, as a device's console does
   --version         print the version
@@ -77,6 +79,10 @@ pub(crate) struct Hosted {
     pub(crate) ssh: Option<SocketAddr>,
     /// Files of keys that may log in, besides the one in the state directory.
     pub(crate) ssh_keys: Vec<PathBuf>,
+    /// Folders of keys.
+    pub(crate) keys: Vec<PathBuf>,
+    /// Which signatures are needed.
+    pub(crate) signatures: Option<String>,
     /// Faults to inject.
     pub(crate) fault: Option<String>,
 }
@@ -115,6 +121,8 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
             "--profile" => options.profile = utf8(flag, value(flag)?)?,
             "--board" => options.board = Some(utf8(flag, value(flag)?)?),
             "--simulate" => options.simulate = Some(utf8(flag, value(flag)?)?),
+            "--keys" => options.keys.push(value(flag)?.into()),
+            "--signatures" => options.signatures = Some(utf8(flag, value(flag)?)?),
             "--fault" => options.fault = Some(utf8(flag, value(flag)?)?),
             "--ssh" => options.ssh = Some(address(&utf8(flag, value(flag)?)?)?),
             "--ssh-keys" => options.ssh_keys.push(value(flag)?.into()),
@@ -198,6 +206,8 @@ mod tests {
             console: true,
             ssh: None,
             ssh_keys: Vec::new(),
+            keys: Vec::new(),
+            signatures: None,
             fault: None,
         };
         assert_eq!(role, Role::Hosted(expected));

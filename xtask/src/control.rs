@@ -19,9 +19,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Control(Box<dyn Stream>);
 
 /// What a connection may run over: the socket itself, or TCP to the bridge that a test's image has.
-trait Stream: Read + Write {}
+trait Stream: Read + Write + Send {}
 
-impl<T: Read + Write> Stream for T {}
+impl<T: Read + Write + Send> Stream for T {}
 
 impl Control {
     /// Connects and greets.
@@ -58,6 +58,17 @@ impl Control {
         let header =
             encode_header(FrameKind::Json, body.len()).context("a request fits into a frame")?;
         self.0.write_all(&[&header, body.as_slice()].concat())?;
+        Ok(())
+    }
+
+    /// The bytes of an upload that was announced.
+    pub(crate) fn upload(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        // Half of what a frame may hold.
+        for part in bytes.chunks(128 * 1024) {
+            let header =
+                encode_header(FrameKind::Bytes, part.len()).context("a part fits into a frame")?;
+            self.0.write_all(&[&header, part].concat())?;
+        }
         Ok(())
     }
 

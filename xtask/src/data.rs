@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::context::{capture, which};
 
-/// Size of a made disk. Sparse: it costs what is written to it.
+/// Size of a made disk, in bytes. Sparse: it costs what is written to it.
 const SIZE: u64 = 256 << 20;
 
 /// The label that vyomad looks for.
@@ -53,8 +53,8 @@ pub(crate) fn prepare(disk: &Disk, scratch: &Path) -> anyhow::Result<Option<Path
             );
             return Ok(Some(file.clone()));
         }
-        Disk::Blank => blank(&path)?,
-        Disk::Fresh => format(&path)?,
+        Disk::Blank => blank(&path, SIZE)?,
+        Disk::Fresh => format(&path, SIZE)?,
     }
     Ok(Some(path))
 }
@@ -68,19 +68,20 @@ pub(crate) fn keep(path: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir)?;
     let fresh = tempfile::tempdir_in(dir)?;
     let made = fresh.path().join("data.img");
-    format(&made)?;
+    format(&made, SIZE)?;
     std::fs::rename(&made, path)?;
     Ok(())
 }
 
-fn blank(path: &Path) -> anyhow::Result<()> {
+fn blank(path: &Path, size: u64) -> anyhow::Result<()> {
     let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
-    file.set_len(SIZE)?;
+    file.set_len(size)?;
     Ok(())
 }
 
-fn format(path: &Path) -> anyhow::Result<()> {
-    blank(path)?;
+/// Makes an ext4 file system of `size` bytes with the label that vyomad looks for, in a new file.
+pub(crate) fn format(path: &Path, size: u64) -> anyhow::Result<()> {
+    blank(path, size)?;
     let mke2fs = which("mke2fs").context("mke2fs is not installed; run `make setup`")?;
     // Everything initialised now: a device that boots for the first time has better things to do.
     let options = [

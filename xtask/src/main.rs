@@ -26,6 +26,7 @@ mod matrix;
 mod mcu;
 mod new;
 mod platforms;
+mod powercut;
 mod qemu;
 mod run;
 mod setup;
@@ -83,6 +84,8 @@ enum Command {
     Test(test::Options),
     /// Measures what docs/benchmarks.md says, and writes it.
     Bench(bench::Options),
+    /// Takes a device's power away at the writes of an update, and looks what runs afterwards.
+    Powercut(powercut::Options),
     /// Measures what iot-edge and robotics-rt take of memory and space, and fails over budget.
     Budget(budget::Options),
     /// Removes what was built in this checkout; downloads and kernels in the cache stay.
@@ -161,6 +164,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             println!("{}", artefacts::aotc(&context)?.display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Powercut(options) => powercut::command(&context, &options),
         Command::Budget(options) => budget::command(&context, &options),
         Command::Clean => {
             for dir in [

@@ -14,6 +14,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 mod machine;
+pub mod trial;
 
 pub use machine::{
     Actions, BACKOFF_CAP_MS, BACKOFF_FIRST_MS, Config, HEALTHY_MS, Machine, QUICK_FAILURES,

@@ -2,7 +2,7 @@
 //!
 //! `vyomactl` makes it of a `vyoma.toml`, it travels in [`Request::InstallCompact`](crate::control::Request), and the device keeps it
 //! in flash beside the component. Left out are the component's path (what came with it is the component), icon,
-//! window and menu (nothing there could show them). Bytes in flash may be anything: every documented property of a
+//! window and menu (nothing there could show them), and `health_secs` (no earlier version is kept there). Bytes in flash may be anything: every documented property of a
 //! [`Manifest`] is checked on reading, and what reading takes of memory is bounded.
 
 use alloc::collections::BTreeMap;
@@ -245,6 +245,7 @@ impl Compact<'_> {
                 wasm_sha256: self.pinned.map(|hash| hex::encode(&hash)),
                 icon: None,
                 restart: self.restart,
+                health_secs: None,
                 args: self.args.0.iter().map(|arg| String::from(*arg)).collect(),
                 env,
             },

@@ -28,6 +28,8 @@ const MAX_LABEL: usize = 128;
 const MAX_MENU: usize = 64;
 /// Highest priority of an app's threads: Linux has 1 to 99, and 99 is for the kernel's own (migration, watchdogs).
 pub(super) const MAX_PRIORITY: u32 = 98;
+/// Longest window of a new version's health: a version that takes longer to prove itself is never let go of.
+const MAX_HEALTH_SECS: u32 = 3600;
 /// Largest coordinate: twice an 8K screen.
 const MAX_PIXELS: u32 = 16384;
 
@@ -49,6 +51,7 @@ const APP: &[&str] = &[
     "wasm_sha256",
     "icon",
     "restart",
+    "health_secs",
     "args",
     "env",
 ];
@@ -187,6 +190,7 @@ fn read_app(table: &Table<'_>) -> Result<App, ConfigError> {
             .map(restart)
             .transpose()?
             .unwrap_or_default(),
+        health_secs: table.number("health_secs", 0..=MAX_HEALTH_SECS)?,
         args: table
             .get("args")
             .as_ref()

@@ -6,8 +6,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use vyoma_capabilities::control::{
-    AheadOfTime, AppStatus, ControlError, DeviceEvent, DeviceInfo, ErrorKind, Execution, LogLine,
-    Request, Response, Stream, Upload,
+    AheadOfTime, AppStatus, ControlError, DeviceEvent, DeviceInfo, ErrorKind, Execution,
+    InstallOptions, LogLine, Request, Response, RolledBack, Stream, Upload, Versions,
 };
 use vyoma_capabilities::lifecycle::{Ending, Phase};
 use vyoma_capabilities::manifest::{
@@ -54,9 +54,17 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
                 manifest,
                 component_size,
                 sha256,
-                ahead_of_time
+                ahead_of_time,
+                options: InstallOptions {
+                    component_kept: component_size / 2,
+                    code_kept: 0,
+                    signature: None,
+                    allow_downgrade: false,
+                },
             }
         ),
+        vec(text(), 0..4).prop_map(|sha256s| Request::Kept { sha256s }),
+        text().prop_map(|app| Request::Rollback { app }),
         (vec(any::<u8>(), 0..200), any::<u64>(), text()).prop_map(
             |(manifest, component_size, sha256)| Request::InstallCompact {
                 manifest,
@@ -110,13 +118,19 @@ fn status() -> impl Strategy<Value = AppStatus> {
             of(any::<u64>()),
             of(any::<u64>()),
         ),
-        (any::<u64>(), any::<u64>(), vec(text(), 0..4), of(execution)),
+        (
+            any::<u64>(),
+            any::<u64>(),
+            vec(text(), 0..4),
+            of(execution),
+            of(versions()),
+        ),
     )
         .prop_map(
             |(
                 (name, version, sha256, phase, last_ending, restarts),
                 (pid, uptime_ms, pss_kb, cpu_ms),
-                (host_calls, dropped_lines, unavailable, execution),
+                (host_calls, dropped_lines, unavailable, execution, versions),
             )| AppStatus {
                 name,
                 version,
@@ -132,8 +146,25 @@ fn status() -> impl Strategy<Value = AppStatus> {
                 dropped_lines,
                 unavailable,
                 execution,
+                versions,
             },
         )
+}
+
+fn versions() -> impl Strategy<Value = Versions> {
+    let rolled_back =
+        (text(), text(), any::<u64>()).prop_map(|(version, reason, time_ms)| RolledBack {
+            version,
+            reason,
+            time_ms,
+        });
+    (of(text()), any::<bool>(), of(rolled_back)).prop_map(|(previous, on_trial, rolled_back)| {
+        Versions {
+            previous,
+            on_trial,
+            rolled_back,
+        }
+    })
 }
 
 fn info() -> impl Strategy<Value = DeviceInfo> {
@@ -247,6 +278,12 @@ pub(crate) fn response() -> impl Strategy<Value = Response> {
             }
         ),
         Just(Response::Done),
+        vec(any::<u64>(), 0..4).prop_map(Response::Kept),
+        (text(), text(), text()).prop_map(|(app, version, from)| Response::RolledBack {
+            app,
+            version,
+            from
+        }),
         (kind, text()).prop_map(|(kind, message)| Response::Error(ControlError { kind, message })),
     ]
 }
@@ -289,6 +326,7 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
                     wasm_sha256,
                     icon: None,
                     restart,
+                    health_secs: None,
                     args,
                     env,
                 }

@@ -83,6 +83,7 @@ fn messages_travel_as_externally_tagged_json() {
         dropped_lines: 0,
         unavailable: vec![String::from("gpio")],
         execution: None,
+        versions: None,
     }]);
     let text = serde_json::to_string(&status).unwrap();
     assert_eq!(serde_json::from_str::<Response>(&text).unwrap(), status);

@@ -95,6 +95,7 @@ impl Device for Bare {
             dropped_lines: 0,
             unavailable: Vec::new(),
             execution: None,
+            versions: None,
         }
     }
 

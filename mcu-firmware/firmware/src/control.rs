@@ -152,6 +152,7 @@ fn unusable(name: &str, mark: Mark, sha256: String) -> AppStatus {
         dropped_lines: 0,
         unavailable: Vec::new(),
         execution: None,
+        versions: None,
     }
 }
 
@@ -247,6 +248,7 @@ impl Device for Control {
             dropped_lines: app.dropped_lines(),
             unavailable: app.unavailable(),
             execution: Some(Execution::Interpreted),
+            versions: None,
         }
     }
 

@@ -416,6 +416,7 @@ mod tests {
         let mut info = info();
         let interpreted = AppStatus {
             execution: Some(Execution::Interpreted),
+            versions: None,
             ..app()
         };
         assert_eq!(of(&info, &[interpreted.clone()], &device()), []);

@@ -227,7 +227,8 @@ impl Watch<'_> {
             Some(client) => client,
             None => Client::open(self.target, self.timeout)?,
         };
-        let outcome = install::install(&mut client, package, self.args, out)
+        let connect = || Client::open(self.target, self.timeout);
+        let outcome = install::install(&mut client, &connect, package, self.args, out)
             .and_then(|()| started(&mut client, package));
         self.client = Some(client);
         outcome
@@ -241,8 +242,17 @@ fn started(client: &mut Client, package: &Package) -> Result<AppStatus, Failure>
     loop {
         let app = apps::list(client)?
             .into_iter()
-            .find(|app| app.name == *name && app.sha256 == package.sha256);
-        if let Some(app) = app {
+            .find(|app| app.name == *name);
+        let taken_back = app
+            .as_ref()
+            .and_then(|app| app.versions.as_ref()?.rolled_back.as_ref());
+        if let Some(back) = taken_back {
+            return Err(Failure::new(
+                Exit::RolledBack,
+                format!("{name}: it was taken back: {}", back.reason),
+            ));
+        }
+        if let Some(app) = app.filter(|app| app.sha256 == package.sha256) {
             match app.phase {
                 Phase::Running | Phase::Exited => return Ok(app),
                 Phase::Backoff | Phase::Quarantined | Phase::Stopped => {

@@ -104,6 +104,13 @@ impl Connection {
         Some(serde_json::from_slice(&body).unwrap())
     }
 
+    /// Is asked what it has kept of an upload, and has kept nothing.
+    pub(crate) fn keeps_nothing(&mut self) {
+        let asked = self.request();
+        assert!(matches!(asked, Some(Request::Kept { .. })), "{asked:?}");
+        self.send(&Response::Kept(vec![0]));
+    }
+
     /// Takes the bytes of an upload; the frames that they came in.
     pub(crate) fn upload(&mut self, size: usize) -> (Vec<u8>, Vec<usize>) {
         let (mut bytes, mut frames) = (Vec::new(), Vec::new());
@@ -194,6 +201,7 @@ pub(crate) fn app(name: &str) -> AppStatus {
         dropped_lines: 0,
         unavailable: vec!["display".into()],
         execution: None,
+        versions: None,
     }
 }
 

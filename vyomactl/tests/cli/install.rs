@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use vyoma_capabilities::control::{ControlError, ErrorKind, Request, Response};
+use vyoma_capabilities::control::{ControlError, ErrorKind, InstallOptions, Request, Response};
 
 use crate::device::{App, Device, Outcome, command, component, outcome, run};
 
@@ -11,8 +11,16 @@ fn taking(app: &App, answer: Response) -> Device {
     let (component, sha256) = (app.component.clone(), app.sha256.clone());
     let manifest = fs::read_to_string(app.path("vyoma.toml")).unwrap();
     Device::new(move |connection| {
-        let request = connection.request().unwrap();
+        let mut request = connection.request().unwrap();
         let size = component.len();
+        if size >= 256 * 1024 {
+            let asked = Request::Kept {
+                sha256s: vec![sha256.clone()],
+            };
+            assert_eq!(request, asked);
+            connection.send(&Response::Kept(vec![0]));
+            request = connection.request().unwrap();
+        }
         assert_eq!(
             request,
             Request::Install {
@@ -20,6 +28,7 @@ fn taking(app: &App, answer: Response) -> Device {
                 component_size: size as u64,
                 sha256,
                 ahead_of_time: None,
+                options: InstallOptions::default(),
             }
         );
         let (bytes, frames) = connection.upload(size);
@@ -78,6 +87,7 @@ fn a_refusal_in_the_middle_of_an_upload_is_heard_at_once() {
     // Far more than the socket's buffers hold: the client would wait for ever for a device that reads no further.
     let app = App::new(1_500_000, "");
     let device = Device::new(|connection| {
+        connection.keeps_nothing();
         connection.request();
         connection.frame();
         connection.send(&Response::Error(ControlError {
@@ -99,6 +109,7 @@ fn a_refusal_in_the_middle_of_an_upload_is_heard_at_once() {
 fn a_device_that_refuses_and_hangs_up_at_once_is_still_heard() {
     let app = App::new(1_500_000, "");
     let device = Device::new(|connection| {
+        connection.keeps_nothing();
         connection.request();
         connection.send(&Response::Error(ControlError {
             kind: ErrorKind::Invalid,
@@ -116,6 +127,7 @@ fn a_device_that_refuses_and_hangs_up_at_once_is_still_heard() {
 fn a_device_that_stops_reading_an_upload_is_12() {
     let app = App::new(1_500_000, "");
     let device = Device::new(|connection| {
+        connection.keeps_nothing();
         connection.request();
         connection.frame();
         std::thread::sleep(std::time::Duration::from_millis(1500));

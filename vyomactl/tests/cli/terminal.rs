@@ -119,6 +119,7 @@ fn an_install_shows_how_far_it_is_and_leaves_only_the_result() {
     let app = App::new(500_000, "");
     let (size, sha256) = (app.component.len(), app.sha256.clone());
     let device = Device::new(move |connection| {
+        connection.keeps_nothing();
         connection.request();
         connection.upload(size);
         connection.send(&Response::Installed {

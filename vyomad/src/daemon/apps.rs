@@ -16,8 +16,11 @@ use vyoma_capabilities::resolve::{self, Resolution};
 
 use super::logs::AppLog;
 use super::run::Run;
-use super::state::Daemon;
+use super::state::{Daemon, unix_ms};
+use super::trial::{self, Watch};
 use super::uses::Uses;
+use super::versions::{self, Record};
+use crate::init::Note;
 
 /// Most apps that are known at once, running or not: a full answer to `ps` still fits one frame.
 const MOST_KNOWN: usize = 500;
@@ -98,6 +101,10 @@ pub(crate) struct App {
     pub(crate) uses: Uses,
     /// What ran last.
     pub(crate) execution: Cell<Option<Execution>>,
+    /// What is known of its versions beside the current one.
+    pub(crate) record: RefCell<Record>,
+    /// Watches it while it is on trial.
+    pub(crate) watch: RefCell<Option<Watch>>,
     /// Its phase changed.
     pub(crate) changed: Notify,
 }
@@ -118,6 +125,8 @@ impl App {
             dropped_before: Cell::new(0),
             uses: Uses::default(),
             execution: Cell::new(None),
+            record: RefCell::default(),
+            watch: RefCell::default(),
             changed: Notify::new(),
             name,
         }
@@ -266,6 +275,8 @@ pub(crate) fn register(daemon: &Daemon, package: Package) -> Result<Option<Rc<Ap
     }
     let app = Rc::new(App::new(package, &daemon.path("logs")));
     *app.earlier_ending.borrow_mut() = super::epitaphs::read(daemon, &app.name);
+    *app.record.borrow_mut() = Record::read(&daemon.path("apps").join(&*app.name));
+    trial::begin(&app);
     apps.insert(Rc::clone(&app.name), Rc::clone(&app));
     Ok(Some(app))
 }
@@ -291,15 +302,32 @@ fn file_name(path: &Path) -> String {
         .into_owned()
 }
 
-/// Whether the image has an app of that name.
-pub(crate) fn in_image(daemon: &Daemon, name: &str) -> bool {
+/// Finishes what was interrupted of changes of versions, before anything runs; what is to be told of it.
+pub(crate) fn recover(state: &Path) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for home in folders(&state.join("apps")) {
+        let name = file_name(&home);
+        match versions::recover(&home, unix_ms()) {
+            Ok(None) => {}
+            Ok(Some(detail)) => {
+                notes.push(Note::new("app-rolled-back", format!("{name}: {detail}")))
+            }
+            Err(error) => notes.push(Note::warning(format!("{}: {error}", home.display()))),
+        }
+    }
+    notes
+}
+
+/// The image's app of that name.
+pub(crate) fn image_package(daemon: &Daemon, name: &str) -> Option<Package> {
     let mut dirs = daemon
         .settings
         .image_apps
         .iter()
         .flat_map(|root| folders(root));
-    dirs.any(|dir| {
+    dirs.find_map(|dir| {
         Package::read(&dir, &daemon.settings.profile, false)
-            .is_ok_and(|package| package.manifest.app.name == name)
+            .ok()
+            .filter(|package| package.manifest.app.name == name)
     })
 }

@@ -2,35 +2,38 @@
 //! new one is there, whole.
 //!
 //! ```text
-//!  upload -> apps/.incoming-N/app.wasm      hashed while it comes, size capped
-//!         -> store/.new-N                   machine code, if it comes too: the same way
+//!  upload -> uploads/SHA256                 hashed while it comes, size capped; what was cut is gone on with
+//!         -> store/.upload-SHA256           machine code, if it comes too: the same way
 //!         -> admission in its own process   the running version runs on; it also checks what the code was made from
 //!         -> fsync, store/KEY               one rename; a cache entry, so it may come before its app
 //!         -> fsync, apps/NAME/versions/ID   one rename of the folder
 //!         -> stop the app, switch `current` one rename of a symlink
-//!         -> start
+//!         -> start, on trial: `trial` lets the old version go, or brings it back
 //! ```
 
-use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use vyoma_capabilities::control::{
-    self, ControlError, ErrorKind, MAX_ARTEFACT, MAX_COMPONENT, MAX_MANIFEST, Response,
+    self, ControlError, ErrorKind, InstallOptions, MAX_ARTEFACT, MAX_COMPONENT, MAX_MANIFEST,
+    Response, SignaturePolicy,
 };
 use vyoma_capabilities::lifecycle::{Event, Phase};
-use vyoma_capabilities::manifest;
+use vyoma_capabilities::manifest::{self, Manifest};
+use vyoma_capabilities::signature;
 
-use super::admission::{self, Refusal, hex};
+use super::admission::{self, Refusal};
 use super::apps::{self, Package};
 use super::control::connection::{Closed, Connection};
-use super::files::sync;
-use super::operate::{self, Installing, ignore_missing, refuse};
+use super::operate::{self, Installing, refuse};
 use super::state::Shared;
+use super::trial;
+use super::trust::Claim;
+use super::uploads::{self, Upload, What};
+use super::versions::{self, OnTrial, Record};
 use super::{store, supervisor};
 use crate::roles::engine;
 
@@ -41,38 +44,59 @@ const ARTEFACT_FACTOR: u64 = 5;
 
 /// What a client says that it will send.
 pub(crate) struct Announced {
+    /// Text of the manifest.
+    pub(crate) manifest: String,
     /// Bytes of the component.
     pub(crate) size: u64,
     /// Its SHA-256 in lower-case hex.
     pub(crate) sha256: String,
     /// Machine code for this device that follows it.
     pub(crate) ahead_of_time: Option<control::Upload>,
+    /// What else is said.
+    pub(crate) options: InstallOptions,
 }
 
 /// Serves one `Install`. The outer error ends the connection, the inner one is an answer.
 pub(crate) async fn install(
     daemon: &Shared,
     connection: &mut Connection,
-    manifest: &str,
     announced: &Announced,
 ) -> Result<Result<Response, ControlError>, Closed> {
-    let size = announced.size;
     let code = announced.ahead_of_time.as_ref().map_or(0, |code| code.size);
-    for (what, size, most) in [
-        ("component", size, MAX_COMPONENT),
-        ("machine code", code, MAX_ARTEFACT),
-    ] {
+    let parts = [
+        (
+            "component",
+            What::Component,
+            announced.size,
+            announced.options.component_kept,
+            MAX_COMPONENT,
+        ),
+        (
+            "machine code",
+            What::Code,
+            code,
+            announced.options.code_kept,
+            MAX_ARTEFACT,
+        ),
+    ];
+    for (what, _, size, kept, most) in parts {
+        // Nobody waits for the end of that: the connection goes too.
         if size > most {
-            // Nobody waits for the end of that: the connection goes too.
             return Err(Closed::Refused(refuse(
                 ErrorKind::Limit,
                 format!("the {what} has {size} bytes; at most {most} are taken"),
             )));
         }
+        if kept > size {
+            return Err(Closed::Refused(refuse(
+                ErrorKind::Protocol,
+                format!("the {what} has {size} bytes; found {kept} of them announced as kept"),
+            )));
+        }
     }
-    let mut order = begin(daemon, manifest, announced);
-    for (part, size) in [(Part::Component, size), (Part::Code, code)] {
-        let mut left = size;
+    let mut order = Order::begin(daemon, announced).await;
+    for (_, part, size, kept, _) in parts {
+        let mut left = size - kept;
         while left > 0 {
             let bytes = connection.upload().await?;
             if bytes.is_empty() || bytes.len() as u64 > left {
@@ -83,51 +107,28 @@ pub(crate) async fn install(
             }
             left -= bytes.len() as u64;
             // After a refusal the rest is read and forgotten: the client learns why when it has sent everything.
-            if let Ok(upload) = &mut order
-                && let Err(error) = upload.take(part, &bytes)
+            if let Ok(begun) = &mut order
+                && let Err(error) = begun.take(part, &bytes)
             {
                 order = Err(error);
             }
         }
     }
     match order {
-        Ok(upload) => Ok(upload.finish(daemon, announced).await),
+        Ok(order) => Ok(order.finish(daemon, announced).await),
         Err(error) => Ok(Err(error)),
     }
 }
 
-/// The two parts of an upload, in the order in which they come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Component,
-    Code,
-}
-
-/// Machine code that is being uploaded.
-struct Code {
-    file: File,
-    path: PathBuf,
-    hash: Sha256,
-}
-
-impl Drop for Code {
-    fn drop(&mut self) {
-        // Gone from here already when it was put in its place.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// An upload that nothing speaks against so far.
-struct Upload {
+/// An installation that nothing speaks against so far.
+struct Order {
     /// Keeps others from the same name.
     _busy: Installing,
     name: String,
-    manifest: String,
-    incoming: Incoming,
-    file: File,
-    hash: Sha256,
-    size: u64,
-    code: Option<Code>,
+    /// Name of the trusted key that it is signed with.
+    signed_by: Option<String>,
+    component: Upload,
+    code: Option<Upload>,
 }
 
 /// A folder that goes away unless it is moved to its place.
@@ -139,65 +140,384 @@ impl Drop for Incoming {
     }
 }
 
-fn begin(daemon: &Shared, text: &str, announced: &Announced) -> Result<Upload, ControlError> {
-    let size = announced.size;
-    if text.len() > MAX_MANIFEST {
-        return Err(refuse(
-            ErrorKind::Limit,
-            format!(
-                "vyoma.toml: found {} bytes; expected at most {MAX_MANIFEST}",
-                text.len()
+/// A failure of this device, about something of an app.
+fn device(what: &str) -> impl Fn(io::Error) -> ControlError {
+    move |error| refuse(ErrorKind::Device, format!("{what}: {error}"))
+}
+
+impl Order {
+    async fn begin(daemon: &Shared, announced: &Announced) -> Result<Self, ControlError> {
+        let text = &announced.manifest;
+        if text.len() > MAX_MANIFEST {
+            return Err(refuse(
+                ErrorKind::Limit,
+                format!(
+                    "vyoma.toml: found {} bytes; expected at most {MAX_MANIFEST}",
+                    text.len()
+                ),
+            ));
+        }
+        let manifest = manifest::parse("vyoma.toml", text)
+            .map_err(|error| refuse(ErrorKind::Invalid, error.to_string()))?;
+        let signed_by = check_origin(daemon, announced, &manifest)?;
+        let name = manifest.app.name;
+        let busy = Installing::begin(daemon, &name)?;
+        check_place(daemon, &name)?;
+        let code = announced.ahead_of_time.as_ref();
+        if code.is_some() && engine::ahead_of_time(&daemon.settings.profile).is_none() {
+            let platform = &daemon.settings.profile.name;
+            return Err(refuse(
+                ErrorKind::Invalid,
+                format!(
+                    "found machine code for {name}; expected none: {platform} takes only components"
+                ),
+            ));
+        }
+        for sha256 in [&announced.sha256]
+            .into_iter()
+            .chain(code.map(|code| &code.sha256))
+        {
+            if !uploads::is_sha256(sha256) {
+                return Err(refuse(
+                    ErrorKind::Invalid,
+                    format!("SHA-256: found {sha256:?}; expected 64 lower-case hexadecimal digits"),
+                ));
+            }
+        }
+        uploads::tidy(daemon, false);
+        check_space(daemon, announced.size, code.map_or(0, |code| code.size))?;
+        let options = &announced.options;
+        let failed = device(&name);
+        let component = Upload::open(
+            daemon,
+            What::Component,
+            &announced.sha256,
+            options.component_kept,
+        )
+        .await
+        .map_err(&failed)?;
+        let code = match code {
+            Some(code) => Some(
+                Upload::open(daemon, What::Code, &code.sha256, options.code_kept)
+                    .await
+                    .map_err(&failed)?,
             ),
-        ));
+            None => None,
+        };
+        drop(failed);
+        Ok(Self {
+            _busy: busy,
+            name,
+            signed_by,
+            component,
+            code,
+        })
     }
-    let manifest = manifest::parse("vyoma.toml", text)
-        .map_err(|error| refuse(ErrorKind::Invalid, error.to_string()))?;
-    let name = manifest.app.name;
-    let busy = Installing::begin(daemon, &name)?;
-    check_place(daemon, &name)?;
-    let code = announced.ahead_of_time.as_ref();
-    if code.is_some() && engine::ahead_of_time(&daemon.settings.profile).is_none() {
-        let platform = &daemon.settings.profile.name;
-        return Err(refuse(
-            ErrorKind::Invalid,
-            format!(
-                "found machine code for {name}; expected none: {platform} takes only components"
-            ),
-        ));
+
+    fn take(&mut self, part: What, bytes: &[u8]) -> Result<(), ControlError> {
+        let upload = match (part, &mut self.code) {
+            (What::Code, Some(code)) => code,
+            _ => &mut self.component,
+        };
+        upload.take(bytes).map_err(device(&self.name))
     }
-    check_space(daemon, size, code.map_or(0, |code| code.size))?;
-    let dir = daemon
-        .path("apps")
-        .join(format!(".incoming-{}", daemon.next_serial()));
-    let device =
-        |error: io::Error| refuse(ErrorKind::Device, format!("{}: {error}", dir.display()));
-    DirBuilder::new().mode(0o700).create(&dir).map_err(device)?;
-    let incoming = Incoming(dir.clone());
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(dir.join("app.wasm"))
-        .map_err(device)?;
-    let code = code
-        .map(|_| store::create(daemon))
-        .transpose()
-        .map_err(device)?
-        .map(|(file, path)| Code {
-            file,
-            path,
-            hash: Sha256::new(),
+
+    /// Everything has arrived.
+    async fn finish(
+        mut self,
+        daemon: &Shared,
+        announced: &Announced,
+    ) -> Result<Response, ControlError> {
+        let name = &self.name;
+        let sha256 = self.component.finish();
+        let mismatch = |what: &str, found: &str, expected: &str, who: &str| {
+            refuse(
+                ErrorKind::HashMismatch,
+                format!(
+                    "SHA-256 of {what}{name}: found {found}; expected {expected}, as {who} says"
+                ),
+            )
+        };
+        if announced.sha256 != sha256 {
+            return Err(mismatch("", &sha256, &announced.sha256, "the client"));
+        }
+        if let (Some(code), Some(announced)) = (&mut self.code, &announced.ahead_of_time) {
+            let found = code.finish();
+            if found != announced.sha256 {
+                return Err(mismatch(
+                    "the machine code of ",
+                    &found,
+                    &announced.sha256,
+                    "the client",
+                ));
+            }
+        }
+        let dir = daemon
+            .path("apps")
+            .join(format!(".incoming-{}", daemon.next_serial()));
+        let place = dir.display().to_string();
+        let failed = device(&place);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&dir)
+            .map_err(&failed)?;
+        let incoming = Incoming(dir.clone());
+        fs::rename(self.component.path(), dir.join("app.wasm")).map_err(&failed)?;
+        write_new(&dir.join("vyoma.toml"), announced.manifest.as_bytes()).map_err(&failed)?;
+        if let Some(text) = &announced.options.signature {
+            write_new(&dir.join(signature::FILE), text.as_bytes()).map_err(&failed)?;
+        }
+        let package = Package::read(&dir, &daemon.settings.profile, true)
+            .map_err(|why| refuse(ErrorKind::Invalid, why))?;
+        if let Some(pinned) = package
+            .manifest
+            .app
+            .wasm_sha256
+            .as_deref()
+            .filter(|pinned| *pinned != sha256)
+        {
+            return Err(mismatch("", &sha256, pinned, "vyoma.toml"));
+        }
+        let code = self.code.as_ref();
+        admit(daemon, name, &dir.join("app.wasm"), &sha256, code).await?;
+        if let Some(code) = code {
+            keep_code(daemon, code, name, &sha256).await?;
+        }
+        let id = versions::identity(&announced.manifest, &sha256);
+        let home = daemon.path("apps").join(name);
+        let (from, at, to) = (dir.clone(), home.clone(), id.clone());
+        blocking(move || versions::put_in_place(&from, &at, &to))
+            .await
+            .map_err(&failed)?;
+        drop(incoming);
+        let installed = Installed {
+            name,
+            id,
+            sha256,
+            size: announced.size,
+            version: package.manifest.app.version.clone(),
+            signed_by: self.signed_by.as_deref(),
+            window_ms: trial::window_ms(&package.manifest),
+        };
+        installed.switch(daemon, &home).await
+    }
+}
+
+/// A version that is whole and in its place.
+struct Installed<'a> {
+    name: &'a str,
+    id: String,
+    sha256: String,
+    size: u64,
+    version: String,
+    signed_by: Option<&'a str>,
+    window_ms: u64,
+}
+
+impl Installed<'_> {
+    /// Makes it the current one, and starts it.
+    async fn switch(self, daemon: &Shared, home: &Path) -> Result<Response, ControlError> {
+        let name = self.name;
+        let known = daemon.app(name);
+        let before = known
+            .as_ref()
+            .map(|app| app.record.borrow().clone())
+            .unwrap_or_default();
+        let record = self.record(
+            &before,
+            |app| trial::version_of(daemon, app),
+            known.as_deref(),
+        );
+        if let Some(app) = &known {
+            operate::stop_and_wait(daemon, app).await;
+        }
+        let (at, id, next, last) = (
+            home.to_path_buf(),
+            self.id.clone(),
+            record.clone(),
+            before.clone(),
+        );
+        let switched = blocking(move || {
+            if next != Record::read(&at) {
+                next.write(&at)?;
+            }
+            if let Err(error) = versions::switch(&at, Some(&id)) {
+                // The old version is still the current one, and what was known of it holds. If that can't be written
+                // either, the next boot sees that the new one never became current.
+                let _ = last.write(&at);
+                return Err(error);
+            }
+            versions::release_others(&at, &next);
+            Ok(())
         });
-    Ok(Upload {
-        _busy: busy,
+        if let Err(error) = switched.await {
+            // The old version goes on.
+            if let Some(app) = &known {
+                supervisor::send(daemon, app, Event::Start);
+            }
+            return Err(refuse(
+                ErrorKind::Device,
+                format!("{}: {error}", home.display()),
+            ));
+        }
+        let mut package = Package::read(&home.join("current"), &daemon.settings.profile, true)
+            .map_err(|why| refuse(ErrorKind::Device, why))?;
+        package.sha256 = Some(self.sha256.clone());
+        let mut warnings = operate::unavailable(daemon, &package);
+        let replaced = known.is_some();
+        let app = match known {
+            Some(app) => {
+                app.replace_package(package);
+                app
+            }
+            None => apps::register(daemon, package)
+                .map_err(|why| refuse(ErrorKind::Limit, why))?
+                .ok_or_else(|| {
+                    refuse(
+                        ErrorKind::State,
+                        format!("{name} came up from elsewhere meanwhile"),
+                    )
+                })?,
+        };
+        let on_trial = record.trial.is_some();
+        *app.record.borrow_mut() = record;
+        trial::begin(&app);
+        store::collect(daemon);
+        let verb = if replaced { "replaced" } else { "installed" };
+        let (version, size, sha256) = (&self.version, self.size, &self.sha256);
+        let signed = self
+            .signed_by
+            .map_or_else(String::new, |name| format!(", signed by {name}"));
+        let trial = if on_trial {
+            format!("; on trial for {} s", self.window_ms / 1000)
+        } else {
+            String::new()
+        };
+        daemon.event(
+            Some(name),
+            "app-installed",
+            &format!("{verb}: {version}, {size} bytes, SHA-256 {sha256}{signed}{trial}"),
+        );
+        operate::warn_unavailable(daemon, &app);
+        // Asked before; but another installation may have been quicker.
+        match daemon.place_for_one_more() {
+            Ok(()) => supervisor::send(daemon, &app, Event::Start),
+            Err(why) => warnings.push(format!("{name} is installed but not started: {why}")),
+        }
+        Ok(Response::Installed {
+            app: name.to_string(),
+            sha256: self.sha256,
+            replaced,
+            warnings,
+        })
+    }
+
+    /// What is to be known of the app's versions from the switch on.
+    fn record(
+        &self,
+        before: &Record,
+        version_of: impl Fn(&apps::App) -> versions::Version,
+        known: Option<&apps::App>,
+    ) -> Record {
+        let newest = Some(self.version.clone());
+        let Some(app) = known else {
+            return Record {
+                newest,
+                ..Record::default()
+            };
+        };
+        let now = version_of(app);
+        if now.id.as_ref() == Some(&self.id) {
+            // The same once more: whatever it has to prove, it begins anew.
+            let mut same = before.clone();
+            if let Some(trial) = &mut same.trial {
+                trial.boots = 0;
+            }
+            return same;
+        }
+        // One that has not proved itself is nothing to go back to; what came before it is.
+        let from = before
+            .trial
+            .as_ref()
+            .map_or(now, |trial| trial.from.clone());
+        if from.id.as_ref() == Some(&self.id) {
+            return Record {
+                newest,
+                ..Record::default()
+            };
+        }
+        if self.window_ms == 0 {
+            return Record {
+                previous: Some(from),
+                newest,
+                ..Record::default()
+            };
+        }
+        Record {
+            newest: before.newest.clone().or_else(|| Some(from.version.clone())),
+            trial: Some(OnTrial {
+                id: self.id.clone(),
+                version: self.version.clone(),
+                from,
+                boots: 0,
+                failed: None,
+            }),
+            ..Record::default()
+        }
+    }
+}
+
+/// Who made it, and whether it is older than what has run here. The name of the key that signed it, when that is trusted.
+fn check_origin(
+    daemon: &Shared,
+    announced: &Announced,
+    manifest: &Manifest,
+) -> Result<Option<String>, ControlError> {
+    let (name, version) = (&manifest.app.name, &manifest.app.version);
+    let trust = daemon.trust.borrow();
+    let options = &announced.options;
+    let signed_by = trust.check(&Claim {
         name,
-        manifest: text.to_string(),
-        incoming,
-        file,
-        hash: Sha256::new(),
-        size,
-        code,
-    })
+        manifest_sha256: Sha256::digest(announced.manifest.as_bytes()).into(),
+        component: &announced.sha256,
+        code: announced
+            .ahead_of_time
+            .as_ref()
+            .map(|code| code.sha256.as_str()),
+        signature: options.signature.as_deref(),
+    })?;
+    let strict = trust.policy() != SignaturePolicy::Off;
+    let known = daemon.app(name);
+    let record = match &known {
+        Some(app) => app.record.borrow().clone(),
+        None => Record::read(&daemon.path("apps").join(name)),
+    };
+    let current = known.map(|app| app.package().manifest.app.version.clone());
+    let Some(newest) = record.newest_of(current) else {
+        return Ok(signed_by);
+    };
+    let advice = if strict {
+        "this device, which requires signatures, takes no older one; `vyomactl rollback` goes back to the version before"
+    } else if options.allow_downgrade {
+        return Ok(signed_by);
+    } else {
+        "--allow-downgrade installs it all the same"
+    };
+    let older = |why: String| {
+        Err(refuse(
+            ErrorKind::OlderVersion,
+            format!("{name}: {why}; {advice}"),
+        ))
+    };
+    match signature::compare_versions(version, &newest) {
+        Some(order) if order.is_lt() => older(format!(
+            "found version {version}; expected {newest} or newer, which has run here"
+        )),
+        None if strict => older(format!(
+            "can't tell whether version {version} is older than {newest}; expected numbers such as 1.2.3"
+        )),
+        _ => Ok(signed_by),
+    }
 }
 
 /// An app that takes no place yet needs one.
@@ -218,14 +538,22 @@ fn check_place(daemon: &Shared, name: &str) -> Result<(), ControlError> {
 
 fn check_space(daemon: &Shared, size: u64, code: u64) -> Result<(), ControlError> {
     let needed = size + size * ARTEFACT_FACTOR + code + SPARE_BYTES;
-    let free = nix::sys::statvfs::statvfs(&daemon.settings.state)
-        .map(|stat| stat.blocks_available() * stat.fragment_size())
-        .map_err(|error| {
-            refuse(
-                ErrorKind::Device,
-                format!("{}: {error}", daemon.settings.state.display()),
-            )
-        })?;
+    let free = || {
+        nix::sys::statvfs::statvfs(&daemon.settings.state)
+            .map(|stat| stat.blocks_available() * stat.fragment_size())
+            .map_err(|error| {
+                refuse(
+                    ErrorKind::Device,
+                    format!("{}: {error}", daemon.settings.state.display()),
+                )
+            })
+    };
+    if free()? >= needed {
+        return Ok(());
+    }
+    // What was kept for others' convenience comes last.
+    uploads::tidy(daemon, true);
+    let free = free()?;
     if free >= needed {
         return Ok(());
     }
@@ -237,167 +565,20 @@ fn check_space(daemon: &Shared, size: u64, code: u64) -> Result<(), ControlError
     Err(refuse(ErrorKind::Device, message))
 }
 
-impl Upload {
-    fn take(&mut self, part: Part, bytes: &[u8]) -> Result<(), ControlError> {
-        let (hash, file) = match (part, &mut self.code) {
-            (Part::Code, Some(code)) => (&mut code.hash, &mut code.file),
-            _ => (&mut self.hash, &mut self.file),
-        };
-        hash.update(bytes);
-        file.write_all(bytes).map_err(|error| {
-            refuse(
-                ErrorKind::Device,
-                format!("{}: {error}", self.incoming.0.display()),
-            )
-        })
-    }
-
-    async fn finish(
-        self,
-        daemon: &Shared,
-        announced: &Announced,
-    ) -> Result<Response, ControlError> {
-        let Self {
-            _busy,
-            name,
-            manifest,
-            incoming,
-            file,
-            hash,
-            size,
-            code,
-        } = self;
-        drop(file);
-        let sha256 = hex(&hash.finalize());
-        let mismatch = |expected: &str, who: &str| {
-            refuse(
-                ErrorKind::HashMismatch,
-                format!("SHA-256 of {name}: found {sha256}; expected {expected}, as {who} says"),
-            )
-        };
-        if announced.sha256 != sha256 {
-            return Err(mismatch(&announced.sha256, "the client"));
-        }
-        if let (Some(code), Some(announced)) = (&code, &announced.ahead_of_time) {
-            let found = hex(&code.hash.clone().finalize());
-            if found != announced.sha256 {
-                return Err(refuse(
-                    ErrorKind::HashMismatch,
-                    format!(
-                        "SHA-256 of the machine code of {name}: found {found}; expected {}, as the client says",
-                        announced.sha256
-                    ),
-                ));
-            }
-        }
-        let dir = &incoming.0;
-        let device =
-            |error: io::Error| refuse(ErrorKind::Device, format!("{}: {error}", dir.display()));
-        write_new(&dir.join("vyoma.toml"), manifest.as_bytes()).map_err(device)?;
-        let package = Package::read(dir, &daemon.settings.profile, true)
-            .map_err(|why| refuse(ErrorKind::Invalid, why))?;
-        if let Some(pinned) = package
-            .manifest
-            .app
-            .wasm_sha256
-            .as_deref()
-            .filter(|pinned| *pinned != sha256)
-        {
-            return Err(mismatch(pinned, "vyoma.toml"));
-        }
-        admit(daemon, &name, &dir.join("app.wasm"), &sha256, code.as_ref()).await?;
-        if let Some(code) = code {
-            keep_code(daemon, code, &name, &sha256).await?;
-        }
-
-        let id = identity(&manifest, &sha256);
-        let home = daemon.path("apps").join(&name);
-        let versions = home.join("versions");
-        let version = versions.join(&id);
-        let moved = version.clone();
-        let from = dir.clone();
-        blocking(move || put_in_place(&from, &versions, &moved))
-            .await
-            .map_err(device)?;
-        drop(incoming);
-
-        // From here on the old version is not needed any more.
-        let known = daemon.app(&name);
-        if let Some(app) = &known {
-            operate::stop_and_wait(daemon, app).await;
-        }
-        let replaced = known.is_some();
-        let (at, to) = (home.clone(), id.clone());
-        let switched = blocking(move || switch(&at, &to)).await;
-        let failed = switched
-            .err()
-            .map(|error| refuse(ErrorKind::Device, format!("{}: {error}", home.display())));
-        if let Some(error) = failed {
-            // The old version is still the current one: it goes on.
-            if let Some(app) = &known {
-                supervisor::send(daemon, app, Event::Start);
-            }
-            return Err(error);
-        }
-        let mut package = Package::read(&home.join("current"), &daemon.settings.profile, true)
-            .map_err(|why| refuse(ErrorKind::Device, why))?;
-        package.sha256 = Some(sha256.clone());
-        let mut warnings = operate::unavailable(daemon, &package);
-        let app = match known {
-            Some(app) => {
-                app.replace_package(package);
-                app
-            }
-            None => apps::register(daemon, package)
-                .map_err(|why| refuse(ErrorKind::Limit, why))?
-                .ok_or_else(|| {
-                    refuse(
-                        ErrorKind::State,
-                        format!("{name} came up from elsewhere meanwhile"),
-                    )
-                })?,
-        };
-        store::collect(daemon);
-        let verb = if replaced { "replaced" } else { "installed" };
-        daemon.event(
-            Some(&name),
-            "app-installed",
-            &format!("{verb}: {size} bytes, SHA-256 {sha256}"),
-        );
-        operate::warn_unavailable(daemon, &app);
-        // Asked before; but another installation may have been quicker.
-        match daemon.place_for_one_more() {
-            Ok(()) => supervisor::send(daemon, &app, Event::Start),
-            Err(why) => warnings.push(format!("{name} is installed but not started: {why}")),
-        }
-        Ok(Response::Installed {
-            app: name,
-            sha256,
-            replaced,
-            warnings,
-        })
-    }
-}
-
 async fn admit(
     daemon: &Shared,
     name: &str,
     component: &Path,
     sha256: &str,
-    code: Option<&Code>,
+    code: Option<&Upload>,
 ) -> Result<(), ControlError> {
     let profile = &daemon.settings.profile;
     // With machine code, nothing else is needed; should it not fit after all, the next start makes the rest.
     let compile = engine::may_make(profile) && profile.runtime.cache_compiled && code.is_none();
     let code = code
-        .map(|code| File::open(&code.path))
+        .map(|code| File::open(code.path()))
         .transpose()
-        .map_err(|error| {
-            refuse(
-                ErrorKind::Device,
-                format!("machine code of {name}: {error}"),
-            )
-        })?;
+        .map_err(device(&format!("machine code of {name}")))?;
     let _turn = daemon.admitting.acquire().await;
     let admitted =
         admission::admit_with_code(daemon, name, component, Some(sha256), compile, code).await;
@@ -414,37 +595,22 @@ async fn admit(
 /// Puts admitted machine code in the store, under the key that this device looks for.
 async fn keep_code(
     daemon: &Shared,
-    code: Code,
+    code: &Upload,
     name: &str,
     sha256: &str,
 ) -> Result<(), ControlError> {
-    let device = |error: io::Error| {
-        refuse(
-            ErrorKind::Device,
-            format!("machine code of {name}: {error}"),
-        )
-    };
+    let what = format!("machine code of {name}");
+    let failed = device(&what);
     let key = engine::keys(&daemon.settings.profile, sha256)
         .ahead_of_time
         .unwrap_or_default();
-    let file = code.file.try_clone().map_err(device)?;
-    blocking(move || file.sync_all()).await.map_err(device)?;
-    store::keep(daemon, &code.path, &key).map_err(device)?;
+    let file = code.handle().map_err(&failed)?;
+    blocking(move || file.sync_all()).await.map_err(&failed)?;
+    store::keep(daemon, code.path(), &key).map_err(&failed)?;
     // It may be another than the one that was refused or missed.
     daemon.misfits.borrow_mut().remove(&key);
     daemon.missed.borrow_mut().remove(&key);
     Ok(())
-}
-
-/// First 16 hexadecimal digits of SHA-256 over the manifest and the component's hash: one folder per version.
-fn identity(manifest: &str, component_sha256: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update((manifest.len() as u64).to_le_bytes());
-    hash.update(manifest.as_bytes());
-    hash.update(component_sha256.as_bytes());
-    let mut id = hex(&hash.finalize());
-    id.truncate(16);
-    id
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -465,69 +631,6 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(io::Error::other)?
 }
 
-/// Makes everything durable, then gives the folder its name.
-fn put_in_place(from: &Path, versions: &Path, to: &Path) -> io::Result<()> {
-    for file in ["vyoma.toml", "app.wasm"] {
-        sync(&from.join(file))?;
-    }
-    sync(from)?;
-    fs::create_dir_all(versions)?;
-    if to.exists() {
-        // The same version once more, or one that a power failure left. What just arrived is known to be whole, and
-        // the other may be the current one: they change places in one step, and what was there goes with `from`.
-        exchange(from, to)?;
-    } else {
-        fs::rename(from, to)?;
-    }
-    sync(versions)
-}
-
-/// Makes two folders change places, atomically.
-fn exchange(one: &Path, other: &Path) -> io::Result<()> {
-    let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other);
-    let (one, other) = (c(one)?, c(other)?);
-    // By number, because nix and libc have the function for glibc only in some versions.
-    // SAFETY: both paths are valid C strings for the call; the other arguments are plain values.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_renameat2,
-            libc::AT_FDCWD,
-            one.as_ptr(),
-            libc::AT_FDCWD,
-            other.as_ptr(),
-            libc::RENAME_EXCHANGE,
-        )
-    };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-/// Makes `versions/ID` the current version; the one before it is kept, others go.
-fn switch(home: &Path, id: &str) -> io::Result<()> {
-    let (current, new) = (home.join("current"), home.join(".current-new"));
-    let before = fs::read_link(&current)
-        .ok()
-        .and_then(|link| link.file_name().map(ToOwned::to_owned));
-    ignore_missing(fs::remove_file(&new))?;
-    symlink(Path::new("versions").join(id), &new)?;
-    fs::rename(&new, &current)?;
-    for mark in ["removed", "stopped"] {
-        ignore_missing(fs::remove_file(home.join(mark)))?;
-    }
-    sync(home)?;
-    for entry in fs::read_dir(home.join("versions"))?.flatten() {
-        let name = entry.file_name();
-        if name != id && before.as_ref() != Some(&name) {
-            // What can't be removed is only space; the next installation tries again.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-    Ok(())
-}
-
 /// Removes what an interrupted installation left behind; before anything runs.
 pub(crate) fn clean(state: &Path) {
     for entry in fs::read_dir(state.join("apps"))
@@ -542,75 +645,5 @@ pub(crate) fn clean(state: &Path) {
         {
             let _ = fs::remove_dir_all(entry.path());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn version(home: &Path, id: &str) {
-        let from = home.join(".incoming");
-        fs::create_dir_all(&from).unwrap();
-        write_new(&from.join("vyoma.toml"), id.as_bytes()).unwrap();
-        write_new(&from.join("app.wasm"), b"bytes").unwrap();
-        put_in_place(
-            &from,
-            &home.join("versions"),
-            &home.join("versions").join(id),
-        )
-        .unwrap();
-    }
-
-    #[test]
-    fn a_switch_leaves_the_new_version_and_the_one_before() {
-        let home = tempfile::tempdir().unwrap();
-        for id in ["one", "two", "three"] {
-            version(home.path(), id);
-            switch(home.path(), id).unwrap();
-            assert_eq!(
-                fs::read_to_string(home.path().join("current/vyoma.toml")).unwrap(),
-                id
-            );
-        }
-        let mut kept: Vec<_> = fs::read_dir(home.path().join("versions"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        kept.sort();
-        assert_eq!(kept, ["three", "two"]);
-    }
-
-    #[test]
-    fn the_same_version_once_more_replaces_damaged_files_without_a_moment_of_none() {
-        let home = tempfile::tempdir().unwrap();
-        version(home.path(), "one");
-        switch(home.path(), "one").unwrap();
-        fs::write(home.path().join("current/app.wasm"), "damaged").unwrap();
-        version(home.path(), "one");
-        assert_eq!(
-            fs::read(home.path().join("current/app.wasm")).unwrap(),
-            b"bytes"
-        );
-    }
-
-    #[test]
-    fn until_the_switch_the_old_version_is_the_current_one() {
-        let home = tempfile::tempdir().unwrap();
-        version(home.path(), "one");
-        switch(home.path(), "one").unwrap();
-        version(home.path(), "two");
-        assert_eq!(
-            fs::read_to_string(home.path().join("current/vyoma.toml")).unwrap(),
-            "one"
-        );
-    }
-
-    #[test]
-    fn the_identity_changes_with_the_manifest_and_with_the_component() {
-        let first = identity("a", "00");
-        assert_eq!(first.len(), 16);
-        assert_ne!(first, identity("b", "00"));
-        assert_ne!(first, identity("a", "01"));
     }
 }

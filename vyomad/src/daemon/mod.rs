@@ -33,9 +33,13 @@ mod stdin;
 mod store;
 mod supervisor;
 mod throttle;
+mod trial;
+mod trust;
 mod uids;
 mod upkeep;
+mod uploads;
 mod uses;
+mod versions;
 
 pub(crate) use start::{SOCKET, run_as_pid1, run_hosted};
 
@@ -164,13 +168,19 @@ fn build(
 ) -> Result<(Shared, UnixListener, Vec<Note>), String> {
     let mut notes = Vec::new();
     let state = &settings.state;
-    for dir in ["", "apps", "data", "store", "logs", "epitaphs"] {
+    for dir in [
+        "", "apps", "data", "store", "uploads", "keys", "logs", "epitaphs",
+    ] {
         if let Err(why) = make_dir(&state.join(dir)) {
             notes.push(note("error", &why));
         }
     }
     install::clean(state);
     store::clean(state);
+    uploads::clean(state);
+    notes.extend(apps::recover(state));
+    let (trust, unusable) = trust::Trust::open(state, &settings.image_keys, settings.signatures);
+    notes.extend(unusable.iter().map(|why| note("warning", why)));
     let (uids, damaged) = uids::Uids::open(state);
     notes.extend(damaged.map(|why| note("warning", &why)));
     let cgroups = match cgroup::Cgroups::set_up(settings.mode, &settings.profile) {
@@ -201,6 +211,8 @@ fn build(
         hashing: Semaphore::new(1),
         admitting: Semaphore::new(admissions_at_once()),
         installing: RefCell::default(),
+        trust: trust.into(),
+        uploads: Rc::default(),
         sandbox_notes: RefCell::default(),
         misfits: RefCell::default(),
         missed: RefCell::default(),

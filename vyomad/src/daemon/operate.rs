@@ -5,12 +5,13 @@ use std::fs;
 use std::io;
 use std::rc::Rc;
 
-use vyoma_capabilities::control::{ControlError, ErrorKind, Stream};
+use vyoma_capabilities::control::{ControlError, ErrorKind, SignaturePolicy, Stream};
 use vyoma_capabilities::lifecycle::{Event, Phase};
 
 use super::apps::{self, App, Package};
 use super::install::blocking;
 use super::state::{Daemon, Shared};
+use super::versions::Record;
 use super::{epitaphs, files, store, supervisor};
 
 /// A refusal.
@@ -138,17 +139,32 @@ pub(crate) async fn remove(
     let device =
         |error: io::Error| refuse(ErrorKind::Device, format!("{}: {error}", dir.display()));
     // The mark comes first: after a power failure from here on the app is removed, whatever else is left of it.
-    if apps::in_image(daemon, name) {
+    if apps::image_package(daemon, name).is_some() {
         fs::create_dir_all(&dir).map_err(device)?;
         fs::write(dir.join("removed"), "").map_err(device)?;
         durable(daemon, name).await?;
-        for part in ["current", "stopped"] {
+        for part in ["current", "stopped", "update.json"] {
             ignore_missing(fs::remove_file(dir.join(part))).map_err(device)?;
         }
         ignore_missing(fs::remove_dir_all(dir.join("versions"))).map_err(device)?;
     } else {
         ignore_missing(fs::remove_file(dir.join("current"))).map_err(device)?;
         ignore_missing(fs::remove_dir_all(&dir)).map_err(device)?;
+    }
+    // Otherwise removing an app would be the way to an older version of it.
+    let newest = app.record.borrow().newest.clone();
+    if newest.is_some() && daemon.trust.borrow().policy() != SignaturePolicy::Off {
+        let record = Record {
+            newest,
+            ..Record::default()
+        };
+        let home = dir.clone();
+        blocking(move || {
+            fs::create_dir_all(&home)?;
+            record.write(&home)
+        })
+        .await
+        .map_err(device)?;
     }
     durable(daemon, name).await?;
     if !keep_data {

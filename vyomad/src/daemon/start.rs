@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount, umount};
 use vyoma_capabilities::board::Board;
+use vyoma_capabilities::control::SignaturePolicy;
 use vyoma_capabilities::profile::{self, Profile};
 
 use super::console::Console;
@@ -31,6 +32,8 @@ const IMAGE_STORE: &str = "/store";
 pub(crate) const SOCKET: &str = "/run/vyoma/control.sock";
 /// Keys that may log in by SSH, as the image has them; on the data disk there may be more.
 const IMAGE_KEYS: &str = "/etc/vyoma/authorized_keys";
+/// Keys whose signatures are trusted, as the image has them.
+const IMAGE_SIGNERS: &str = "/etc/vyoma/keys";
 /// Longest profile.
 const PROFILE_BYTES: usize = 64 * 1024;
 /// How likely the kernel ends the daemon when memory runs out (-1000 to 1000): last of all.
@@ -88,6 +91,8 @@ pub(crate) fn run_as_pid1() -> ExitCode {
         profile,
         image_apps: vec![IMAGE_APPS.into()],
         image_stores: vec![IMAGE_STORE.into()],
+        image_keys: vec![IMAGE_SIGNERS.into()],
+        signatures: line.signatures,
         socket: SOCKET.into(),
         root: true,
         ssh: line.ssh_port.map(|port| Listen {
@@ -166,6 +171,12 @@ fn hosted(options: &Hosted) -> Result<(), String> {
             .map_err(|expected| format!("--fault: found {text:?}; expected {expected}"))?,
         None => Faults::default(),
     };
+    let signatures = match &options.signatures {
+        Some(text) => Some(SignaturePolicy::parse(text).ok_or_else(|| {
+            format!("--signatures: found {text:?}; expected off, required or image")
+        })?),
+        None => None,
+    };
     let devices = hosted_devices(options, &mut profile)?;
     let state = absolute(&options.state)?;
     make_dir(&state)?;
@@ -188,6 +199,12 @@ fn hosted(options: &Hosted) -> Result<(), String> {
             .iter()
             .map(|dir| absolute(dir))
             .collect::<Result<_, _>>()?,
+        image_keys: options
+            .keys
+            .iter()
+            .map(|dir| absolute(dir))
+            .collect::<Result<_, _>>()?,
+        signatures,
         socket: state.join("control.sock"),
         root: nix::unistd::geteuid().is_root(),
         ssh: options.ssh.map(|address| Listen {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, Semaphore};
-use vyoma_capabilities::control::Stream;
+use vyoma_capabilities::control::{SignaturePolicy, Stream};
 use vyoma_capabilities::lifecycle::Phase;
 use vyoma_capabilities::profile::Profile;
 
@@ -21,7 +21,9 @@ use super::events::Events;
 use super::logs::Logs;
 use super::process::Binary;
 use super::reaper::Reaper;
+use super::trust::Trust;
 use super::uids::Uids;
+use super::uploads::Uploads;
 use crate::init::cmdline::LogLevel;
 use crate::init::power::PowerAction;
 
@@ -60,6 +62,10 @@ pub(crate) struct Settings {
     pub(crate) image_apps: Vec<PathBuf>,
     /// Read-only stores.
     pub(crate) image_stores: Vec<PathBuf>,
+    /// Folders of the image's keys.
+    pub(crate) image_keys: Vec<PathBuf>,
+    /// Which signatures are needed, as the device was started; absent: as an operator has it.
+    pub(crate) signatures: Option<SignaturePolicy>,
     pub(crate) socket: PathBuf,
     /// Whether we can become other users: then every app gets a uid of its own.
     pub(crate) root: bool,
@@ -90,6 +96,10 @@ pub(crate) struct Daemon {
     pub(crate) hashing: Semaphore,
     /// Admissions at once.
     pub(crate) admitting: Semaphore,
+    /// Whose apps are taken.
+    pub(crate) trust: RefCell<Trust>,
+    /// Uploads under way.
+    pub(crate) uploads: Rc<Uploads>,
     /// Names with an installation under way.
     pub(crate) installing: RefCell<HashSet<String>>,
     /// Parts of the sandbox that this kernel can't give and that were told.
@@ -171,7 +181,9 @@ impl Daemon {
         self.unwritten.notify_one();
         let level = match kind {
             "error" => LogLevel::Error,
-            "warning" | "data-disk" | "app-refused" | "app-quarantined" => LogLevel::Warn,
+            "warning" | "data-disk" | "app-refused" | "app-quarantined" | "app-rolled-back" => {
+                LogLevel::Warn
+            }
             "app-started" | "app-ended" | "debug" => LogLevel::Debug,
             _ => LogLevel::Info,
         };

@@ -68,6 +68,20 @@ pub(crate) fn collect(daemon: &Daemon) {
         let needed = engine::keys(&daemon.settings.profile, &sha256);
         keys.insert(needed.own);
         keys.extend(needed.ahead_of_time);
+        // A version that can be gone back to needs its machine code then, which may not be possible to make here.
+        let record = app.record.borrow();
+        if let Some(back) = record.back() {
+            let Some(sha256) = &back.sha256 else {
+                // What belongs to an app of the image came with it.
+                if back.id.is_none() {
+                    continue;
+                }
+                return;
+            };
+            let needed = engine::keys(&daemon.settings.profile, sha256);
+            keys.insert(needed.own);
+            keys.extend(needed.ahead_of_time);
+        }
     }
     for entry in fs::read_dir(daemon.path("store"))
         .into_iter()

@@ -17,7 +17,7 @@ use super::process;
 use super::reaper::Status;
 use super::run::Run;
 use super::state::{Daemon, Shared};
-use super::{epitaphs, store};
+use super::{epitaphs, store, trial};
 use crate::spec::AppReport;
 
 /// How often the heartbeats of an app are looked at while its watchdog's time runs: an app is killed at most this
@@ -85,6 +85,7 @@ fn perform(daemon: &Shared, app: &Rc<App>, action: Action) {
             daemon.log(app, Stream::System, &text);
             daemon.event(Some(&app.name), "app-ended", &text);
             epitaphs::write(daemon, app, &ending);
+            trial::ended(daemon, app, &ending);
         }
         Action::Quarantine => {
             let detail =
@@ -122,6 +123,7 @@ fn begin(daemon: &Shared, app: &Rc<App>, launched: Result<Launched, String>) {
                 ),
             );
             send(daemon, app, Event::Spawned);
+            trial::started(daemon, app);
             tokio::task::spawn_local(watch(Rc::clone(daemon), Rc::clone(app), launched));
         }
         Err(why) => send(daemon, app, Event::Ended(Ending::NotStarted(cut(&why)))),

@@ -6,6 +6,8 @@
 
 use std::net::Ipv4Addr;
 
+use vyoma_capabilities::control::SignaturePolicy;
+
 use super::fault::Faults;
 
 /// Seconds of silence after which the hardware watchdog resets the device. Long enough for a slow flash write or an
@@ -44,6 +46,8 @@ pub(crate) struct CmdLine {
     pub(crate) loglevel: LogLevel,
     /// `vyoma.ssh=off|PORT`; absent when off.
     pub(crate) ssh_port: Option<u16>,
+    /// `vyoma.signatures=off|required|image`; absent: what an operator has set on the device.
+    pub(crate) signatures: Option<SignaturePolicy>,
     /// `vyoma.fault=...`: test hooks.
     pub(crate) faults: Faults,
     /// One line for each `vyoma.*` word that could not be used.
@@ -116,6 +120,7 @@ impl Default for CmdLine {
             watchdog_secs: DEFAULT_WATCHDOG_SECS,
             loglevel: LogLevel::Info,
             ssh_port: Some(SSH_PORT),
+            signatures: None,
             faults: Faults::default(),
             warnings: Vec::new(),
         }
@@ -192,10 +197,18 @@ impl CmdLine {
                     ),
                 }
             }
+            "signatures" => {
+                let policy = SignaturePolicy::parse(value);
+                // A slip of the pen must not open a device that was to be closed.
+                self.signatures = Some(policy.unwrap_or(SignaturePolicy::Required));
+                if policy.is_none() {
+                    return Err("off, required or image; signatures are required".to_owned());
+                }
+            }
             "fault" => self.faults = Faults::parse(value)?,
             _ => {
                 return Err(
-                    "hostname, ip, data, board, panic, watchdog, loglevel, ssh or fault after `vyoma.`"
+                    "hostname, ip, data, board, panic, watchdog, loglevel, ssh, signatures or fault after `vyoma.`"
                         .to_owned(),
                 );
             }

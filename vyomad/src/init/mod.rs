@@ -44,7 +44,7 @@ impl Note {
         }
     }
 
-    fn warning(detail: impl Into<String>) -> Self {
+    pub(crate) fn warning(detail: impl Into<String>) -> Self {
         Self::new("warning", detail)
     }
 }

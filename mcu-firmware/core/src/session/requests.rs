@@ -131,6 +131,25 @@ impl Exchange {
                     ),
                 ));
             }
+            Request::Kept { .. } | Request::Rollback { .. } => {
+                return Err(refuse(
+                    ErrorKind::Invalid,
+                    String::from(
+                        "a microcontroller keeps one version of an app and no part of an upload; install the version that is wanted",
+                    ),
+                ));
+            }
+            Request::Keys
+            | Request::Trust { .. }
+            | Request::Untrust { .. }
+            | Request::RequireSignatures { .. } => {
+                return Err(refuse(
+                    ErrorKind::Invalid,
+                    String::from(
+                        "a microcontroller checks no signatures; whoever holds its serial line installs what they like",
+                    ),
+                ));
+            }
             Request::Send { app, text, end } => {
                 known(&app, device)?;
                 device.send(&app, &text, end)?;

@@ -165,6 +165,7 @@ impl Device for Played {
             dropped_lines: 0,
             unavailable: Vec::new(),
             execution: Some(Execution::Interpreted),
+            versions: None,
             name,
         }
     }

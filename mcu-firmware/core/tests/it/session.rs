@@ -1,7 +1,7 @@
 //! The conversation: what each request does, and what bad ones get.
 
 use vyoma_capabilities::control::{
-    AppStatus, ErrorKind, LogLine, PROTOCOL, Request, Response, Stream,
+    AppStatus, ErrorKind, InstallOptions, LogLine, PROTOCOL, Request, Response, Stream,
 };
 use vyoma_capabilities::hex;
 use vyoma_capabilities::lifecycle::Phase;
@@ -388,6 +388,7 @@ fn each_failed_installation_says_why_and_leaves_the_old_version() {
         component_size: 1,
         sha256: String::new(),
         ahead_of_time: None,
+        options: InstallOptions::default(),
     };
     let mut operator = Operator::greeted(device(&["a"]));
     let before = found(&operator.device.store);

@@ -7,14 +7,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use vyoma_capabilities::control::{
-    ControlError, ErrorKind, FRAME_HEADER, FrameKind, MAX_FRAME_BODY, PROTOCOL, Request, Response,
-    decode_header, encode_header,
+    ControlError, ErrorKind, FRAME_HEADER, FrameKind, MAX_FRAME_BODY, MAX_KEPT, PROTOCOL, Request,
+    Response, decode_header, encode_header,
 };
 
 use super::{diagnose, status, stream};
 use crate::daemon::install;
 use crate::daemon::operate::{self, refuse};
 use crate::daemon::state::Shared;
+use crate::daemon::{trial, uploads};
 use crate::init::power::PowerAction;
 
 /// For a frame to arrive whole once begun, and for one to be taken by the client.
@@ -117,13 +118,16 @@ async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Cl
                 component_size,
                 sha256,
                 ahead_of_time,
+                options,
             } => {
                 let announced = install::Announced {
+                    manifest,
                     size: component_size,
                     sha256,
                     ahead_of_time,
+                    options,
                 };
-                match install::install(daemon, connection, &manifest, &announced).await? {
+                match install::install(daemon, connection, &announced).await? {
                     Ok(installed) => installed,
                     Err(error) => Response::Error(error),
                 }
@@ -134,6 +138,48 @@ async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Cl
                     "found a manifest in compact form; expected Install with the text of a vyoma.toml",
                 )));
             }
+            Request::Kept { sha256s } if sha256s.len() <= MAX_KEPT => {
+                let kept = sha256s.iter().map(|sha256| uploads::kept(daemon, sha256));
+                Response::Kept(kept.collect())
+            }
+            Request::Kept { sha256s } => Response::Error(refuse(
+                ErrorKind::Limit,
+                format!(
+                    "found {} hashes; expected at most {MAX_KEPT}",
+                    sha256s.len()
+                ),
+            )),
+            Request::Keys => Response::Keys(daemon.trust.borrow().list()),
+            Request::Trust { name, key } => {
+                let trusted = daemon.trust.borrow_mut().trust(&name, &key);
+                if trusted.is_ok() {
+                    daemon.event(None, "trust", &format!("{name} is trusted: {key}"));
+                }
+                done(trusted)
+            }
+            Request::Untrust { key } => {
+                let untrusted = daemon.trust.borrow_mut().untrust(&key);
+                if untrusted.is_ok() {
+                    daemon.event(None, "trust", &format!("{key} is not trusted any more"));
+                }
+                done(untrusted)
+            }
+            Request::RequireSignatures { on } => {
+                let set = daemon.trust.borrow_mut().require(on);
+                if set.is_ok() {
+                    let now = if on {
+                        "are required"
+                    } else {
+                        "are not required any more"
+                    };
+                    daemon.event(None, "trust", &format!("signatures {now}"));
+                }
+                done(set)
+            }
+            Request::Rollback { app } => match trial::rollback(daemon, &app).await {
+                Ok(done) => done,
+                Err(error) => Response::Error(error),
+            },
             Request::Remove { app, keep_data } => {
                 done(operate::remove(daemon, &app, keep_data).await)
             }

@@ -10,6 +10,7 @@ use vyoma_capabilities::control::{AppStatus, CapabilityUse, DeviceInfo};
 use crate::daemon::apps::App;
 use crate::daemon::cgroup::meminfo;
 use crate::daemon::state::{Daemon, Shared, unix_ms};
+use crate::daemon::trial;
 use crate::daemon::uses::Count;
 use crate::roles::engine;
 
@@ -49,6 +50,7 @@ pub(crate) async fn apps(daemon: &Shared) -> Vec<AppStatus> {
                 .map(|warning| warning.capability.to_string())
                 .collect(),
             execution: app.execution.get(),
+            versions: trial::status(&app),
         });
         // Reading the memory of 200 processes takes a while; others may go in between.
         tokio::task::yield_now().await;
