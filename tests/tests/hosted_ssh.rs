@@ -218,6 +218,18 @@ fn there_is_no_shell_no_terminal_no_forwarding_and_no_agent() {
         &[],
         "remote port forwarding failed",
     );
+    // One connection, one conversation: a second channel on it is refused.
+    let socket = place.desk.file("mux").display().to_string();
+    let first = place
+        .desk
+        .ssh(served.port, &["-M", "-S", &socket], &["vyoma-control"]);
+    let first = vyoma_system_tests::desk::Frames::over(first);
+    let output = place
+        .desk
+        .run_ssh(served.port, &["-S", &socket], &["vyoma-control"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("Session open refused by peer"), "{said}");
+    drop(first);
     // An agent and X11 are asked for in silence: what matters is that nothing comes of it.
     let agent = place.desk.ssh(
         served.port,

@@ -10,6 +10,8 @@ use clap::Args;
 
 use crate::context::{Context, call, say, write_atomically};
 
+/// The port of SSH on a device.
+pub(crate) const PORT: u16 = 22;
 /// Where an image has them.
 pub(crate) const IN_IMAGE: &str = "etc/vyoma/authorized_keys";
 /// Public keys that developers have, of the kinds that a device takes.

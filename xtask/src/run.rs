@@ -21,8 +21,7 @@ use crate::setup::{self, Need};
 
 /// The port of the app http-server; forwarded when nobody else has it.
 const HTTP: u16 = 8080;
-/// The device's port for SSH, and the first of this machine's that are tried for it.
-const SSH: u16 = 22;
+/// The first of this machine's ports that are tried for SSH.
 const FIRST_SSH: u16 = 2222;
 /// How many are tried.
 const TRIES: u16 = 50;
@@ -97,13 +96,16 @@ pub(crate) fn command(
             guest: HTTP,
         });
     }
-    if !which.keys.is_empty() && forwards.iter().all(|forward| forward.guest != SSH) {
+    if !which.keys.is_empty() && forwards.iter().all(|forward| forward.guest != keys::PORT) {
         let host = (FIRST_SSH..FIRST_SSH + TRIES)
             .find(|port| is_free(*port))
             .context(
                 "no port from 2222 to 2271 is free for SSH; give one with --forward PORT:22",
             )?;
-        forwards.push(Forward { host, guest: SSH });
+        forwards.push(Forward {
+            host,
+            guest: keys::PORT,
+        });
     }
     let machine = Machine {
         target: &target,
@@ -122,7 +124,7 @@ pub(crate) fn command(
     };
     let mut note = None;
     for Forward { host, guest } in &forwards {
-        if *guest == SSH && note.is_none() && !which.keys.is_empty() {
+        if *guest == keys::PORT && note.is_none() && !which.keys.is_empty() {
             note = Some(keys::Note::write(context, target.platform, *host)?);
             say(format_args!(
                 "in another terminal: vyomactl --target {} ps     (vyomactl is {}; without --target it finds this device, too)",
