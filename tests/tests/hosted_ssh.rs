@@ -534,7 +534,7 @@ fn several_devices_answer_in_one_table_and_fail_each_in_its_own_row() {
         "{out}"
     );
     let (code, _, err) = run(&["stop", "nobody", "-t", "all", "-t", "gone"]);
-    assert_eq!(code, 9, "{err}");
+    assert_eq!(code, 16, "{err}");
     run(&["target", "remove", "gone"]);
     let (code, _, err) = run(&["ps", "-t", "gone"]);
     assert_eq!(code, 2, "{err}");
