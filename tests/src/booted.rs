@@ -35,6 +35,7 @@ pub struct Machine {
     arguments: Vec<String>,
     arch: &'static str,
     alone: bool,
+    ssh: Option<u16>,
 }
 
 impl Machine {
@@ -50,6 +51,7 @@ impl Machine {
             arguments: arguments.map(str::to_owned).to_vec(),
             arch,
             alone: false,
+            ssh: None,
         };
         let disk = machine.dir.path().join("data.img");
         File::create(&disk)
@@ -80,6 +82,16 @@ impl Machine {
     #[must_use]
     pub fn alone(mut self) -> Self {
         self.alone = true;
+        self
+    }
+
+    /// Lets the owner of this public key log in by SSH, at [`Device::ssh_port`] of this machine.
+    #[must_use]
+    pub fn ssh(mut self, public_key: &Path) -> Self {
+        let port = free_port();
+        self.ssh = Some(port);
+        self.push(&["--ssh-key", &public_key.display().to_string()]);
+        self.push(&["--forward", &format!("{port}:22")]);
         self
     }
 
@@ -142,6 +154,7 @@ impl Machine {
         let mut device = Device {
             child,
             port,
+            ssh: self.ssh,
             report,
             operator: Operator::new(format!("unix://{}", socket.display()), &console, SOON),
             _turn: turn,
@@ -201,6 +214,7 @@ fn forward(client: UnixStream, port: u16) -> io::Result<()> {
 pub struct Device {
     child: Child,
     port: u16,
+    ssh: Option<u16>,
     report: PathBuf,
     operator: Operator,
     _turn: Turn,
@@ -219,6 +233,14 @@ impl Device {
         self.wait(SOON, "an answer from the device", |device| {
             device.ctl(&["info"]).status.success()
         });
+    }
+
+    /// Where its SSH is on this machine.
+    ///
+    /// # Panics
+    /// When nobody may log in: see [`Machine::ssh`].
+    pub fn ssh_port(&self) -> u16 {
+        self.ssh.expect("a device with SSH")
     }
 
     fn wait(&mut self, patience: Duration, what: &str, done: impl Fn(&Self) -> bool) {

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_is_that_of_all_failures_or_9() {
+    fn the_exit_code_is_that_of_all_failures_or_one_of_its_own() {
         let ok = || Ok(Vec::new());
         assert_eq!(code(&[ok(), ok()]), None);
         assert_eq!(code(&[ok(), failed(Exit::Denied)]), Some(Exit::Denied));

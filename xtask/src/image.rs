@@ -15,6 +15,7 @@ use crate::archive::{self, Node, Tree};
 use crate::artefacts;
 use crate::context::{Context, sha256, write_atomically};
 use crate::kernel::{self, Kernel};
+use crate::keys::{self, WhichKeys};
 use crate::mcu;
 use crate::platforms::Target;
 use crate::setup::{self, Need};
@@ -57,6 +58,8 @@ pub(crate) struct WhichApps {
     /// Put the apps in without machine code, for tests of what a device does then.
     #[arg(long)]
     pub(crate) no_aot: bool,
+    #[command(flatten)]
+    pub(crate) keys: WhichKeys,
 }
 
 fn path_and_file(text: &str) -> Result<(String, PathBuf), String> {
@@ -76,6 +79,7 @@ impl WhichApps {
             add: Vec::new(),
             probe: false,
             no_aot: false,
+            keys: WhichKeys::default(),
         }
     }
 
@@ -88,6 +92,7 @@ impl WhichApps {
             add: Vec::new(),
             probe: false,
             no_aot: false,
+            keys: WhichKeys::default(),
         }
     }
 }
@@ -139,7 +144,11 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     }
     let target = options.which.target(context)?;
     setup::ensure(context, Need::Boot)?;
-    let image = build(context, &target, &options.apps)?;
+    let which = WhichApps {
+        keys: options.apps.keys.or_the_developers(context)?,
+        ..options.apps.clone()
+    };
+    let image = build(context, &target, &which)?;
     apps::announce(&image.apps);
     let report = image.report()?;
     println!(
@@ -217,8 +226,8 @@ pub(crate) fn build(
     }
     let _ = writeln!(
         name,
-        "{:?} {:?} {} {}",
-        which.init, which.add, which.probe, which.no_aot
+        "{:?} {:?} {} {} {:?}",
+        which.init, which.add, which.probe, which.no_aot, which.keys
     );
     let dir = context
         .out
@@ -276,6 +285,15 @@ fn fill(
             executable: false,
         },
     );
+    if !which.keys.is_empty() {
+        rest.add(
+            keys::IN_IMAGE,
+            Node::File {
+                bytes: which.keys.text()?.into_bytes(),
+                executable: false,
+            },
+        );
+    }
     let compiler = if apps.is_empty() || which.no_aot {
         None
     } else {

@@ -22,6 +22,7 @@ mod figures;
 mod hosted;
 mod image;
 mod kernel;
+mod keys;
 mod matrix;
 mod mcu;
 mod new;

@@ -8,16 +8,23 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 
 use crate::Which;
+use crate::artefacts;
 use crate::boot::MachineOptions;
 use crate::context::{Context, say};
 use crate::data::{self, Disk};
 use crate::image::{self, WhichApps};
+use crate::keys;
 use crate::mcu;
+use crate::platforms::Arch;
 use crate::qemu::{self, Forward, Machine};
 use crate::setup::{self, Need};
 
 /// The port of the app http-server; forwarded when nobody else has it.
 const HTTP: u16 = 8080;
+/// The first of this machine's ports that are tried for SSH.
+const FIRST_SSH: u16 = 2222;
+/// How many are tried.
+const TRIES: u16 = 50;
 
 /// Options of both commands.
 #[derive(Args)]
@@ -65,7 +72,13 @@ pub(crate) fn command(
         setup::ensure(context, Need::Window)?;
     }
     setup::ensure(context, Need::Boot)?;
-    let image = image::build(context, &target, &options.apps)?;
+    let ours = options.apps.keys.or_the_developers(context)?;
+    let which = WhichApps {
+        keys: ours.and_the_made_one(context)?,
+        ..options.apps.clone()
+    };
+    let image = image::build(context, &target, &which)?;
+    let vyomactl = artefacts::program(context, "vyomactl", Arch::X86_64)?;
     let scratch = tempfile::tempdir()?;
     let kept = context.out.join("run").join(target.id()).join("data.img");
     let disk = match &options.machine.data {
@@ -77,10 +90,21 @@ pub(crate) fn command(
         other => data::prepare(other, scratch.path())?,
     };
     let mut forwards = options.machine.forward.clone();
-    if forwards.is_empty() && TcpListener::bind(("127.0.0.1", HTTP)).is_ok() {
+    if forwards.is_empty() && is_free(HTTP) {
         forwards.push(Forward {
             host: HTTP,
             guest: HTTP,
+        });
+    }
+    if !which.keys.is_empty() && forwards.iter().all(|forward| forward.guest != keys::PORT) {
+        let host = (FIRST_SSH..FIRST_SSH + TRIES)
+            .find(|port| is_free(*port))
+            .context(
+                "no port from 2222 to 2271 is free for SSH; give one with --forward PORT:22",
+            )?;
+        forwards.push(Forward {
+            host,
+            guest: keys::PORT,
         });
     }
     let machine = Machine {
@@ -98,7 +122,17 @@ pub(crate) fn command(
         },
         qmp: None,
     };
+    let mut note = None;
     for Forward { host, guest } in &forwards {
+        if *guest == keys::PORT && note.is_none() && !which.keys.is_empty() {
+            note = Some(keys::Note::write(context, target.platform, *host)?);
+            say(format_args!(
+                "in another terminal: vyomactl --target {} ps     (vyomactl is {}; without --target it finds this device, too)",
+                keys::address(*host),
+                vyomactl.display()
+            ));
+            continue;
+        }
         say(format_args!(
             "http://127.0.0.1:{host}/ is port {guest} of the device"
         ));
@@ -117,9 +151,14 @@ pub(crate) fn command(
         .stdin(Stdio::inherit())
         .status()
         .context("cannot run QEMU")?;
+    drop(note);
     Ok(if status.success() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
 }

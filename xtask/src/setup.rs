@@ -33,6 +33,8 @@ const QEMU_MIN_MAJOR: u32 = 10;
 
 /// Packages that every release of Debian has under the same name.
 const BUILD: &[&str] = &["gcc", "libc6-dev"];
+/// For devices that are reached by SSH: `run` makes a key with it, and `vyomactl` runs it.
+const SSH: &[&str] = &["openssh-client"];
 /// For kernels (make to libelf-dev), the C parts of ARM64 builds and data disks.
 const BOOT: &[&str] = &[
     "make",
@@ -75,6 +77,7 @@ fn packages(need: Need) -> anyhow::Result<()> {
     } else if need != Need::Build {
         wanted.extend(BOOT);
         wanted.extend(COMPILER);
+        wanted.extend(SSH);
         wanted.push(llvm());
         if need == Need::Everything {
             wanted.extend(FIRMWARE);
