@@ -134,6 +134,10 @@ async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Cl
                     "found a manifest in compact form; expected Install with the text of a vyoma.toml",
                 )));
             }
+            Request::Sim(request) => match daemon.devices.simulate(&request) {
+                Ok(answer) => answer.map_or(Response::Done, Response::Sim),
+                Err(error) => Response::Error(error),
+            },
             Request::Remove { app, keep_data } => {
                 done(operate::remove(daemon, &app, keep_data).await)
             }
