@@ -14,7 +14,7 @@ use crate::output::{Align, Cell, Output, Style, Table, clean};
 
 /// `sim`
 #[derive(Debug, Args)]
-#[command(after_help = PARTS)]
+#[command(after_help = PARTS, disable_help_subcommand = true)]
 pub(crate) struct SimArgs {
     /// What to do
     #[command(subcommand)]
