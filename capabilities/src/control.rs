@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::capability::Capability;
 use crate::lifecycle::{Ending, Phase};
 
+pub mod sim;
+
 /// Version of this protocol; a device answers [`ErrorKind::Protocol`] to a client of another one.
 pub const PROTOCOL: u32 = 1;
 /// Most bytes in one frame, either way.
@@ -157,6 +159,8 @@ pub enum Request {
         /// Whether.
         on: bool,
     },
+    /// Something of the simulated board: [`ErrorKind::State`] where there is none.
+    Sim(sim::SimRequest),
 }
 
 /// The names in [`Request::Logs`]; no name of an app has a comma in it.
@@ -284,6 +288,8 @@ pub enum Response {
     },
     /// To [`Request::Keys`].
     Keys(TrustStore),
+    /// To [`Request::Sim`].
+    Sim(sim::SimAnswer),
 }
 
 /// Something that helps to find a fault. The values of the apps' environments are taken out of every text.
@@ -413,7 +419,7 @@ pub enum ErrorKind {
     Protocol,
     /// No app of that name.
     NoSuchApp,
-    /// The manifest or component can't be used.
+    /// The manifest, component or an argument can't be used.
     Invalid,
     /// The bytes don't have the hash that was announced or pinned.
     HashMismatch,

@@ -58,7 +58,7 @@ fn every_app_is_the_same_bytes_and_says_the_same_on_every_platform_and_engine() 
             .or_default()
             .insert((text("platform"), text("engine")));
     }
-    assert_eq!(places.len(), 9, "{places:?}");
+    assert_eq!(places.len(), 10, "{places:?}");
     let unfit: BTreeSet<&str> = report["unfit"]
         .as_array()
         .expect("unfit")

@@ -266,7 +266,12 @@ fn pins_of_st_s_board_are_driven_and_observed_from_outside() {
     const BUTTON: u32 = 13;
     /// Register of the EXTI (RM0351, 14.5.1): a bit for each line that may interrupt.
     const UNMASKED: u32 = 0x4001_0400;
-    let setup = Setup::new("b-l475e-iot01a").app("button");
+    // GPIOA_ODR (RM0351, 8.4.6), of which bit 5 is LED1.
+    const PORT_A: u32 = 0x4800_0014;
+    let led = |label: &'static str| move |text: &str| text.replace("\"LED\"", label);
+    let setup = Setup::new("b-l475e-iot01a")
+        .app_as("button", "button", led("\"LED2\""))
+        .app_as("blink", "blink", led("\"LED1\""));
     let (qtest, qmp) = (setup.path("qtest"), setup.path("pins"));
     let arguments = qtest::arguments(&qtest, &qmp);
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -298,6 +303,12 @@ fn pins_of_st_s_board_are_driven_and_observed_from_outside() {
     // Rising edges only, and each once.
     let console = board.console();
     assert_eq!(console.matches("[button] edge").count(), 3, "{console}");
+    // Meanwhile the other LED goes on and off by itself.
+    for lit in [1, 0, 1] {
+        board.until("LED1 to change", || {
+            (pins.word(PORT_A) >> 5 & 1 == lit).then_some(())
+        });
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The apps people copy. The guests in apps/guests are built with the same flags and would only take longer.
-const APPS: [&str; 9] = [
+const APPS: [&str; 13] = [
     "clock",
     "counter",
     "echo",
@@ -20,6 +20,11 @@ const APPS: [&str; 9] = [
     "ping",
     "pong",
     "sensor",
+    // Of crates of a registry: drivers, and the SDK that carries types of interfaces.
+    "thermometer",
+    "blink",
+    "gps-reader",
+    "sensor-hub",
 ];
 
 /// One page of linear memory: stack, data, and the rest is heap.

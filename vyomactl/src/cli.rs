@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::exit::{self, Exit, Failure};
+use crate::sim::SimArgs;
 use crate::units::{self, Since};
 
 /// Where a device's socket is unless something else is said.
@@ -122,6 +123,8 @@ pub(crate) enum Command {
     Doctor,
     /// Make one archive for a bug report: versions, state, logs; secrets left out
     Support(SupportArgs),
+    /// Set and read the simulated board of a daemon started with --simulate, and make its parts fail
+    Sim(SimArgs),
     /// Stop all apps in order and power off (a hosted daemon ends)
     Shutdown(EndArgs),
     /// Stop all apps in order and restart the device (a hosted daemon ends)

@@ -196,6 +196,7 @@ impl Client {
             Response::Info(_) => "Info",
             Response::Installed { .. } => "Installed",
             Response::Done => "Done",
+            Response::Sim(_) => "Sim",
             Response::Error(_) => "Error",
             Response::Caps(_) => "Caps",
             Response::Diagnosis(_) => "Diagnosis",

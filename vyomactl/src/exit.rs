@@ -23,7 +23,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// No app of that name.
     NoSuchApp = 3,
-    /// Manifest or component can't be used.
+    /// Manifest, component or an argument can't be used.
     Invalid = 4,
     /// The bytes don't have the hash that was announced or pinned.
     HashMismatch = 5,
@@ -86,7 +86,7 @@ pub(crate) const TABLE: &[(Exit, &str, &str)] = &[
     (
         Exit::Invalid,
         "invalid",
-        "the manifest or the component can't be used",
+        "the manifest, the component or an argument can't be used",
     ),
     (
         Exit::HashMismatch,

@@ -27,6 +27,7 @@ mod output;
 mod package;
 mod reference;
 mod secret;
+mod sim;
 mod streams;
 mod support;
 mod target;
@@ -92,6 +93,8 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
     match &cli.command {
         // It shows what comes as it comes, so there is nothing to put into a table.
         Command::Top(_) => targets::only(&cli.target, "top").map(drop)?,
+        // A board is simulated by one daemon.
+        Command::Sim(_) => targets::only(&cli.target, "sim").map(drop)?,
         // One archive is of one device.
         Command::Support(_) => targets::only(&cli.target, "support").map(drop)?,
         Command::Send(args) if args.line.is_none() => {
@@ -139,6 +142,7 @@ fn on_device(
         Command::Restart(args) => apps::change(client, apps::Change::Restart, &args.app, out),
         Command::Caps(args) => caps::caps(client, &args.app, out),
         Command::Info => device::info(client, out),
+        Command::Sim(args) => sim::sim(client, &args.command, out),
         Command::Support(args) => support::support(client, args, out),
         Command::Shutdown(args) => device::end(client, device::End::Shutdown, args.yes, out),
         Command::Reboot(args) => device::end(client, device::End::Reboot, args.yes, out),

@@ -42,7 +42,12 @@ fn render(page: &mut Vec<u8>) -> io::Result<()> {
 fn commands(definition: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["COMMANDS"]);
-    for command in definition.get_subcommands() {
+    // A command that has commands of its own stands for them.
+    let all = definition.get_subcommands().flat_map(|command| {
+        let own: Vec<&Command> = command.get_subcommands().collect();
+        if own.is_empty() { vec![command] } else { own }
+    });
+    for command in all {
         // `Usage: vyomactl stop [OPTIONS] <APP>` -> `stop [OPTIONS] <APP>`
         let usage = command.clone().render_usage().to_string();
         let usage = usage

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use vyoma_capabilities::manifest;
+use vyoma_capabilities::manifest::{self, Manifest};
 
 use crate::context::{Context, call, say, sha256, write_atomically};
 
@@ -22,6 +22,8 @@ pub(crate) struct App {
     pub(crate) wasm: String,
     /// Lower-case hex SHA-256 of the component: the app's identity.
     pub(crate) sha256: String,
+    /// It asks for pins, buses, ports or converters: what it is good for depends on what is wired to the device.
+    pub(crate) needs_board: bool,
 }
 
 /// Builds the workspace `apps/` and stages everything in it: (apps, the guests that misbehave for tests).
@@ -106,6 +108,7 @@ fn forget_others(folder: &Path, staged: &[App]) -> anyhow::Result<()> {
 /// Puts manifest and built component of the source folder side by side in a folder of the app's name in `into`.
 fn stage(context: &Context, source: &Path, into: &Path) -> anyhow::Result<App> {
     let (text, manifest) = manifest(source)?;
+    let manifest = manifest.app;
     let built = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(_) => context.target.clone(),
         None => context.root.join("apps/target"),
@@ -141,24 +144,31 @@ fn stage(context: &Context, source: &Path, into: &Path) -> anyhow::Result<App> {
 
 fn describe(dir: &Path) -> anyhow::Result<App> {
     let (_, manifest) = manifest(dir)?;
-    let component = dir.join(&manifest.wasm);
+    let asked = &manifest.capabilities;
+    let needs_board = asked.gpio.is_some()
+        || asked.i2c.is_some()
+        || asked.spi.is_some()
+        || asked.uart.is_some()
+        || asked.adc.is_some();
+    let component = dir.join(&manifest.app.wasm);
     let bytes = std::fs::read(&component)
         .with_context(|| format!("cannot read {}", component.display()))?;
     Ok(App {
-        name: manifest.name,
+        name: manifest.app.name,
         dir: dir.to_owned(),
-        wasm: manifest.wasm,
+        wasm: manifest.app.wasm,
         sha256: sha256(bytes),
+        needs_board,
     })
 }
 
-/// The manifest's text and its `[app]`, checked as a device checks it: no name or path in it leaves its folder.
-fn manifest(dir: &Path) -> anyhow::Result<(String, manifest::App)> {
+/// The manifest's text and what it says, checked as a device checks it: no name or path in it leaves its folder.
+fn manifest(dir: &Path) -> anyhow::Result<(String, Manifest)> {
     let path = dir.join("vyoma.toml");
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
     let parsed = manifest::parse(&path.to_string_lossy(), &text)?;
-    Ok((text, parsed.app))
+    Ok((text, parsed))
 }
 
 /// Two apps of one name can't both be on a device.

@@ -39,7 +39,7 @@ pub(crate) struct Options {
 #[derive(Args, Clone)]
 pub(crate) struct WhichApps {
     /// Put only this app into the image (may be repeated): a source folder under apps/, or any folder with a vyoma.toml
-    /// and its component. Default: every app in apps/.
+    /// and its component. Default: every app in apps/ that asks for no pins, buses, ports or converters.
     #[arg(long = "app", value_name = "DIR")]
     pub(crate) dirs: Vec<PathBuf>,
     /// Put no app into the image.
@@ -256,7 +256,10 @@ fn fill(
     let apps = if which.no_apps {
         Vec::new()
     } else if which.dirs.is_empty() {
-        apps::build_all(context)?.0
+        // What is wired to a device, only its owner knows.
+        let (shipped, _) = apps::build_all(context)?;
+        let runs_anywhere = |app: &App| !app.needs_board;
+        shipped.into_iter().filter(runs_anywhere).collect()
     } else {
         which
             .dirs

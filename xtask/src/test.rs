@@ -410,7 +410,17 @@ fn unit(context: &Context, options: &Options) -> anyhow::Result<Tally> {
 fn sdk(context: &Context, options: &Options) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     for arguments in [
-        &["vyoma", "vyoma-macros", "http-server", "notes", "clock"][..],
+        &[
+            "vyoma",
+            "vyoma-macros",
+            "vyoma-hal",
+            "vyoma-pages",
+            "http-server",
+            "sensor-hub",
+            "motor-pid",
+            "notes",
+            "clock",
+        ][..],
         &["vyoma", "--features=std"],
     ] {
         let mut cargo = cargo_test(context);

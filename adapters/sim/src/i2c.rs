@@ -1,35 +1,96 @@
-//! Register files, as sensors have them.
+//! Devices on a bus: register files, as sensors have them, and what else a board can have there.
 
 use alloc::vec::Vec;
 
-use vyoma_capabilities::board::{Fault, I2cDevice};
+use vyoma_capabilities::board::{Fault, I2cDevice, I2cPart};
 
+use crate::ssd1306::Ssd1306;
 use crate::wire::Operation;
 
 /// A device on a bus.
 #[derive(Debug)]
-pub(crate) struct RegisterFile {
+pub(crate) struct Slave {
     pub(crate) address: u8,
-    width: usize,
-    /// 256 registers.
-    bytes: Vec<u8>,
-    /// The register that is read next.
-    pointer: u8,
+    pub(crate) part: Part,
     pub(crate) fault: Option<Fault>,
     /// Transfers that work before the fault.
     pub(crate) after: u32,
 }
 
-impl RegisterFile {
+/// What it is.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Registers(RegisterFile),
+    Display(Ssd1306),
+}
+
+impl Slave {
     pub(crate) fn new(device: &I2cDevice) -> Self {
+        Self {
+            address: device.address,
+            part: match device.part {
+                I2cPart::Registers => Part::Registers(RegisterFile::new(device)),
+                I2cPart::Ssd1306 => Part::Display(Ssd1306::new()),
+            },
+            fault: device.fault,
+            after: device.after,
+        }
+    }
+
+    pub(crate) fn transfer(&mut self, operations: &[Operation]) -> Result<Vec<Vec<u8>>, Fault> {
+        if let Some(fault) = self.fault {
+            let Some(left) = self.after.checked_sub(1) else {
+                // In the middle of it: what came first in the transaction has been done.
+                if let (Fault::Bus | Fault::Timeout, [first, _, ..]) = (fault, operations) {
+                    self.part.operate(first);
+                }
+                return Err(fault);
+            };
+            self.after = left;
+        }
+        Ok(operations
+            .iter()
+            .filter_map(|operation| self.part.operate(operation))
+            .collect())
+    }
+}
+
+impl Part {
+    /// What was read, if the operation reads.
+    fn operate(&mut self, operation: &Operation) -> Option<Vec<u8>> {
+        match (operation, self) {
+            (Operation::Write(bytes) | Operation::Transfer(bytes), Self::Registers(file)) => {
+                file.write(bytes);
+                None
+            }
+            (Operation::Write(bytes) | Operation::Transfer(bytes), Self::Display(display)) => {
+                display.write(bytes);
+                None
+            }
+            (Operation::Read(length), Self::Registers(file)) => Some(file.read(*length as usize)),
+            (Operation::Read(length), Self::Display(display)) => {
+                Some(alloc::vec![display.status(); *length as usize])
+            }
+        }
+    }
+}
+
+/// Registers, and the one that is read next.
+#[derive(Debug)]
+pub(crate) struct RegisterFile {
+    width: usize,
+    /// 256 registers.
+    bytes: Vec<u8>,
+    pointer: u8,
+}
+
+impl RegisterFile {
+    fn new(device: &I2cDevice) -> Self {
         let width = device.width.clamp(1, 2) as usize;
         let mut file = Self {
-            address: device.address,
             width,
             bytes: alloc::vec![0; 256 * width],
             pointer: 0,
-            fault: device.fault,
-            after: device.after,
         };
         for (register, bytes) in &device.registers {
             file.put(*register, bytes);
@@ -46,35 +107,27 @@ impl RegisterFile {
         }
     }
 
-    pub(crate) fn transfer(&mut self, operations: &[Operation]) -> Result<Vec<Vec<u8>>, Fault> {
-        if let Some(fault) = self.fault {
-            match self.after.checked_sub(1) {
-                Some(left) => self.after = left,
-                None => return Err(fault),
-            }
+    /// Bytes from a register on, going round at the end.
+    pub(crate) fn get(&self, register: u8, length: usize) -> Vec<u8> {
+        let start = usize::from(register) * self.width;
+        let all = self.bytes.len();
+        (0..length)
+            .map(|offset| self.bytes[(start + offset) % all])
+            .collect()
+    }
+
+    /// The first byte is the register.
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some((register, rest)) = bytes.split_first() {
+            self.pointer = *register;
+            self.put(*register, rest);
         }
-        let mut read = Vec::new();
-        for operation in operations {
-            match operation {
-                Operation::Write(bytes) | Operation::Transfer(bytes) => {
-                    if let Some((register, rest)) = bytes.split_first() {
-                        self.pointer = *register;
-                        self.put(*register, rest);
-                    }
-                }
-                Operation::Read(length) => read.push(self.take(*length as usize)),
-            }
-        }
-        Ok(read)
     }
 
     /// Reads on from the pointer. Registers of one byte follow each other in one read and leave the pointer behind the
     /// last; those of two bytes leave it where it is, as a TMP105 does.
-    fn take(&mut self, length: usize) -> Vec<u8> {
-        let start = usize::from(self.pointer) * self.width;
-        let all = self.bytes.len();
-        let bytes = (0..length).map(|offset| self.bytes[(start + offset) % all]);
-        let bytes = bytes.collect();
+    fn read(&mut self, length: usize) -> Vec<u8> {
+        let bytes = self.get(self.pointer, length);
         if self.width == 1 {
             self.pointer = self.pointer.wrapping_add(length as u8);
         }

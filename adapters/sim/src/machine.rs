@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use vyoma_capabilities::board::{Board, Fault, SpiPart};
 
-use crate::i2c::RegisterFile;
+use crate::i2c::{self, Part};
 use crate::spi;
 use crate::wire::Operation;
 
@@ -12,9 +12,16 @@ use crate::wire::Operation;
 #[derive(Debug)]
 pub struct Machine {
     chips: Vec<Chip>,
-    buses: Vec<Vec<RegisterFile>>,
-    parts: Vec<SpiPart>,
-    channels: Vec<Channel>,
+    pub(crate) buses: Vec<Bus>,
+    pub(crate) parts: Vec<spi::Slave>,
+    pub(crate) channels: Vec<Channel>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Bus {
+    pub(crate) devices: Vec<i2c::Slave>,
+    /// Of the bus itself: nobody on it can be reached.
+    pub(crate) fault: Option<Fault>,
 }
 
 #[derive(Debug)]
@@ -24,29 +31,38 @@ struct Chip {
 }
 
 #[derive(Debug, Default, Clone)]
-struct Line {
+pub(crate) struct Line {
     /// What drives it from outside.
     outside: bool,
     /// What the app drives.
-    output: Option<bool>,
-    stuck: bool,
-    broken: bool,
+    pub(crate) output: Option<bool>,
+    pub(crate) stuck: bool,
+    pub(crate) broken: bool,
 }
 
 impl Line {
-    fn level(&self) -> bool {
+    pub(crate) fn level(&self) -> bool {
         if self.stuck {
             self.outside
         } else {
             self.output.unwrap_or(self.outside)
         }
     }
+
+    /// Has that level from outside.
+    pub(crate) fn hold(&mut self, high: bool) {
+        self.outside = high;
+    }
 }
 
 #[derive(Debug)]
-struct Channel {
-    value: u32,
-    broken: bool,
+pub(crate) struct Channel {
+    /// Its number on the board.
+    number: u32,
+    pub(crate) value: u32,
+    /// The largest value.
+    pub(crate) max: u32,
+    pub(crate) broken: bool,
 }
 
 /// A line whose level changed.
@@ -76,27 +92,32 @@ impl Machine {
             let wires = chip.wires.clone();
             Chip { lines, wires }
         });
-        let files = |devices: &[_]| devices.iter().map(RegisterFile::new).collect();
+        let buses = board.i2c.iter().map(|bus| Bus {
+            devices: bus.devices.iter().map(i2c::Slave::new).collect(),
+            fault: None,
+        });
         Self {
             chips: chips.collect(),
-            buses: board.i2c.iter().map(|bus| files(&bus.devices)).collect(),
+            buses: buses.collect(),
             parts: board
                 .spi
                 .iter()
-                .map(|device| device.part.clone().unwrap_or(SpiPart::Loopback))
+                .map(|device| spi::Slave::new(device.part.clone()))
                 .collect(),
             channels: board
                 .adc
                 .iter()
                 .map(|channel| Channel {
+                    number: channel.channel,
                     value: channel.value,
+                    max: channel.max(),
                     broken: channel.broken,
                 })
                 .collect(),
         }
     }
 
-    fn line(&mut self, chip: usize, line: u32) -> Option<&mut Line> {
+    pub(crate) fn line(&mut self, chip: usize, line: u32) -> Option<&mut Line> {
         self.chips.get_mut(chip)?.lines.get_mut(line as usize)
     }
 
@@ -136,7 +157,12 @@ impl Machine {
     }
 
     /// Changes a line and what hangs on it. Wires that go in a circle end where nothing changes any more.
-    fn change(&mut self, chip: usize, line: u32, change: impl Fn(&mut Line)) -> Vec<Change> {
+    pub(crate) fn change(
+        &mut self,
+        chip: usize,
+        line: u32,
+        change: impl Fn(&mut Line),
+    ) -> Vec<Change> {
         let mut changes = Vec::new();
         let Some(target) = self.line(chip, line) else {
             return changes;
@@ -169,22 +195,31 @@ impl Machine {
         address: u16,
         operations: &[Operation],
     ) -> Result<Vec<Vec<u8>>, Fault> {
+        if let Some(fault) = self.buses.get(bus).and_then(|bus| bus.fault) {
+            return Err(fault);
+        }
         self.device(bus, address)
             .ok_or(Fault::Nak)?
             .transfer(operations)
     }
 
-    fn device(&mut self, bus: usize, address: u16) -> Option<&mut RegisterFile> {
+    pub(crate) fn device(&mut self, bus: usize, address: u16) -> Option<&mut i2c::Slave> {
         self.buses
             .get_mut(bus)?
+            .devices
             .iter_mut()
             .find(|device| u16::from(device.address) == address)
     }
 
-    /// Writes bytes into a device's registers; false when there is no such device.
+    /// Writes bytes into a device's registers; false when there is no such device, or it has none.
     pub fn set_registers(&mut self, bus: usize, address: u16, register: u8, bytes: &[u8]) -> bool {
-        let device = self.device(bus, address);
-        device.map(|device| device.put(register, bytes)).is_some()
+        match self.device(bus, address).map(|device| &mut device.part) {
+            Some(Part::Registers(file)) => {
+                file.put(register, bytes);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Makes a device fail at once, or work again; false when there is no such device.
@@ -200,7 +235,21 @@ impl Machine {
 
     /// A transaction on an SPI bus; none when the device does not work.
     pub fn spi(&mut self, device: usize, operations: &[Operation]) -> Option<Vec<Vec<u8>>> {
-        spi::transfer(self.parts.get(device)?, operations)
+        let slave = self.parts.get_mut(device)?;
+        let read = slave.transfer(operations)?;
+        if let SpiPart::Mcp4921 {
+            feeds: Some(number),
+        } = slave.part
+        {
+            let output = slave.output;
+            let mut channels = self.channels.iter_mut();
+            if let Some(channel) = channels.find(|channel| channel.number == number) {
+                // Twelve bits of one range are as many of the other.
+                let value = u64::from(output) * u64::from(channel.max) / 0xfff;
+                channel.value = value as u32;
+            }
+        }
+        Some(read)
     }
 
     /// A sample of a channel; none when it can't be read.

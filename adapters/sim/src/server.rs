@@ -15,9 +15,15 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use vyoma_capabilities::board::{Board, Details, Device, Kind, Safe, Serial};
+use vyoma_capabilities::control::ControlError;
+use vyoma_capabilities::control::sim::{SimAnswer, SimRequest};
 
 use crate::machine::{Change, Machine};
 use crate::wire::{MAX_MESSAGE, Message, Request};
+
+mod ask;
+
+use ask::hang_up;
 
 /// Most bytes of what an app said on a serial line that are kept for whoever asks; the oldest go first.
 const MAX_SAID: usize = 64 * 1024;
@@ -35,6 +41,7 @@ struct Shared {
 }
 
 struct State {
+    board: Board,
     machine: Machine,
     serials: Vec<SerialLine>,
     ends: Vec<End>,
@@ -70,6 +77,8 @@ struct SerialLine {
     line: Vec<u8>,
     /// What was said in all.
     said: Vec<u8>,
+    /// Nobody is at the far end any more.
+    broken: bool,
 }
 
 impl Simulator {
@@ -81,6 +90,7 @@ impl Simulator {
             ..SerialLine::default()
         });
         let state = State {
+            board: board.clone(),
             machine: Machine::new(board),
             serials: serials.collect(),
             ends: Vec::new(),
@@ -144,7 +154,11 @@ impl Simulator {
             && let Some(serial) = state.serials.get_mut(port)
         {
             serial.line.clear();
-            let _ = rustix::io::write(&ours, serial.script.says.as_bytes());
+            if serial.broken {
+                hang_up(&ours);
+            } else {
+                let _ = rustix::io::write(&ours, serial.script.says.as_bytes());
+            }
         }
         state.ends.push(End { socket: ours, what });
         drop(state);
@@ -177,6 +191,11 @@ impl Simulator {
             .get(port)
             .map_or(&[][..], |serial| &serial.said);
         String::from_utf8_lossy(said).into_owned()
+    }
+
+    /// What an operator asks. Nobody is served meanwhile.
+    pub fn ask(&self, request: &SimRequest) -> Result<Option<SimAnswer>, ControlError> {
+        self.shared.lock().ask(request)
     }
 
     /// The board, for everything else. Nobody is served meanwhile.

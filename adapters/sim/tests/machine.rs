@@ -1,6 +1,7 @@
 //! The simulated board by itself: wires, register files, the converter, faults.
 
 use vyoma_capabilities::board::{BUILTIN, Board, Fault, parse};
+use vyoma_capabilities::control::sim::{Part, PartFault, SimAnswer, SimRequest};
 use vyoma_sim::wire::Operation;
 use vyoma_sim::{Change, Machine};
 
@@ -137,4 +138,162 @@ fn channels_give_what_they_were_set_to() {
     assert_eq!(machine.sample(0), Some(7));
     assert_eq!(machine.sample(2), None, "broken");
     assert!(!machine.set_channel(9, 0));
+}
+
+#[test]
+fn a_device_that_goes_away_in_the_middle_has_done_what_came_first() {
+    let mut machine = machine();
+    let both = [
+        Operation::Write(vec![0x02, 0x11, 0x22]),
+        Operation::Write(vec![0x03, 0x33, 0x44]),
+    ];
+    machine.set_fault(0, 0x48, Some(Fault::Timeout));
+    assert_eq!(machine.i2c(0, 0x48, &both), Err(Fault::Timeout));
+    machine.set_fault(0, 0x48, None);
+    let read = |machine: &mut Machine, register| {
+        let operations = [Operation::Write(vec![register]), Operation::Read(2)];
+        machine.i2c(0, 0x48, &operations).unwrap().remove(0)
+    };
+    assert_eq!(read(&mut machine, 0x02), [0x11, 0x22]);
+    assert_eq!(read(&mut machine, 0x03), [0x50, 0x00], "as it was");
+    // One that is not there at all has done nothing.
+    machine.set_fault(0, 0x48, Some(Fault::Nak));
+    let write = [Operation::Write(vec![0x03, 0x55, 0x66]), Operation::Read(2)];
+    assert_eq!(machine.i2c(0, 0x48, &write), Err(Fault::Nak));
+    machine.set_fault(0, 0x48, None);
+    assert_eq!(read(&mut machine, 0x03), [0x50, 0x00]);
+}
+
+#[test]
+fn a_thermocouple_and_a_motor_speak_as_their_data_sheets_say() {
+    let mut machine = machine();
+    // 25.25 degrees in quarters, 22.5 in sixteenths.
+    let read = machine.spi(3, &[Operation::Read(4)]).unwrap();
+    assert_eq!(read, [[0x01, 0x94, 0x16, 0x80]]);
+    // What the motor is told, channel 3 gives; switched off it stands still; a write for another converter is none.
+    for (word, speed) in [
+        (0x3800_u16, 0x800),
+        (0xb123, 0x800),
+        (0x2123, 0),
+        (0x3fff, 0xfff),
+    ] {
+        let bytes = word.to_be_bytes().to_vec();
+        machine.spi(4, &[Operation::Write(bytes)]).unwrap();
+        assert_eq!(machine.sample(3), Some(speed), "{word:#06x}");
+    }
+}
+
+/// The rows of the display at 0x3c.
+fn picture(machine: &mut Machine) -> Vec<String> {
+    let part = Part::parse("i2c/1/0x3c").unwrap();
+    match machine
+        .ask(&board(), &SimRequest::Picture { part })
+        .unwrap()
+        .answer
+    {
+        Some(SimAnswer::Picture(picture)) => picture.rows,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_display_shows_what_its_memory_and_its_settings_say() {
+    let mut machine = machine();
+    let mut send = |bytes: &[u8]| {
+        let write = [Operation::Write(bytes.to_vec())];
+        machine.i2c(0, 0x3c, &write).unwrap();
+    };
+    // Horizontal addressing; columns 126 and 127 of page 1, then on to page 2. As modules are wired: A1h, C8h.
+    send(&[0x00, 0x20, 0x00, 0xa1, 0xc8, 0x21, 126, 127, 0x22, 1, 2]);
+    send(&[0x40, 0x01, 0x80, 0xff]);
+    let dark = ".".repeat(128);
+    assert!(
+        picture(&mut machine).iter().all(|row| *row == dark),
+        "switched off"
+    );
+    let mut send = |bytes: &[u8]| {
+        let write = [Operation::Write(bytes.to_vec())];
+        machine.i2c(0, 0x3c, &write).unwrap();
+    };
+    // One command after the other in one message, each with a control byte of its own.
+    send(&[0x80, 0xa4, 0x80, 0xaf]);
+    let rows = picture(&mut machine);
+    let lit = |row: usize| rows[row].bytes().filter(|dot| *dot == b'#').count();
+    assert_eq!(&rows[8][124..], "..#.");
+    assert_eq!(&rows[15][124..], "...#");
+    assert!((16..24).all(|row| &rows[row][124..] == "..#."), "{rows:?}");
+    assert_eq!((0..64).map(lit).sum::<usize>(), 10);
+    let mut send = |bytes: &[u8]| {
+        let write = [Operation::Write(bytes.to_vec())];
+        machine.i2c(0, 0x3c, &write).unwrap();
+    };
+    // Upside down and the other way round; and dark for lit.
+    send(&[0x00, 0xa0, 0xc0, 0xa7]);
+    let rows = picture(&mut machine);
+    assert_eq!(&rows[55][..4], "#.##");
+    assert_eq!(rows[0], "#".repeat(128));
+    // What no command is, and data without end, harm nothing.
+    let noise: Vec<u8> = (0..=255).cycle().take(8192).collect();
+    for control in [0x00, 0x40, 0x80, 0xc0] {
+        let bytes = [&[control], &noise[..]].concat();
+        machine.i2c(0, 0x3c, &[Operation::Write(bytes)]).unwrap();
+    }
+    assert_eq!(picture(&mut machine).len(), 64);
+}
+
+#[test]
+fn an_operator_makes_parts_fail_and_work_again() {
+    let (board, mut machine) = (board(), machine());
+    let mut ask = |request: &SimRequest| machine.ask(&board, request);
+    let part = |name: &str| Part::parse(name).unwrap();
+    let fault = |name: &str, fault| SimRequest::Fault {
+        part: part(name),
+        fault,
+        after: 0,
+    };
+    let set = |name: &str, value: u32| SimRequest::Set {
+        part: part(name),
+        values: vec![value],
+    };
+    let get = |name: &str| SimRequest::Get {
+        part: part(name),
+        count: 1,
+    };
+    // A line that sticks stays as it is; nobody is told of a change.
+    assert!(
+        ask(&fault("gpio/BUTTON", PartFault::Stuck))
+            .unwrap()
+            .changes
+            .is_empty()
+    );
+    let why = ask(&set("gpio/BUTTON", 0)).unwrap_err();
+    assert!(why.message.contains("is stuck"), "{why}");
+    ask(&fault("gpio/BUTTON", PartFault::None)).unwrap();
+    assert_eq!(
+        ask(&set("gpio/BUTTON", 0)).unwrap().changes,
+        [changed(1, false)]
+    );
+    ask(&fault("i2c/SENSORS", PartFault::Bus)).unwrap();
+    ask(&fault("spi/ADC", PartFault::Broken)).unwrap();
+    ask(&fault("adc/LIGHT", PartFault::Broken)).unwrap();
+    for (name, wrong) in [
+        ("gpio/LED", PartFault::Nak),
+        ("i2c/1", PartFault::Nak),
+        ("i2c/1/0x48", PartFault::Broken),
+        ("spi/ADC", PartFault::Bus),
+        ("adc/0", PartFault::Stuck),
+        ("i2c/1/0x21", PartFault::Nak),
+    ] {
+        ask(&fault(name, wrong)).unwrap_err();
+    }
+    ask(&set("spi/ADC/8", 1)).unwrap_err();
+    ask(&set("spi/LOOP", 1)).unwrap_err();
+    ask(&get("i2c/1/0x3c")).unwrap_err();
+    ask(&set("spi/ADC/7", 12)).unwrap();
+    let told = ask(&get("spi/ADC/7")).unwrap().answer;
+    assert_eq!(told, Some(SimAnswer::Values(vec![12])));
+    assert_eq!(machine.i2c(0, 0x48, &[Operation::Read(1)]), Err(Fault::Bus));
+    assert_eq!(machine.i2c(0, 0x20, &[Operation::Read(1)]), Err(Fault::Bus));
+    assert_eq!(machine.spi(1, &[Operation::Read(1)]), None);
+    assert_eq!(machine.sample(0), None);
 }

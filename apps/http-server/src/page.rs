@@ -1,8 +1,10 @@
-//! Responses as bytes: the status page as HTML and as JSON, and refusals. No I/O.
+//! The status page as HTML and as JSON. No I/O.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 
-use crate::request::{self, Page, Request};
+use vyoma_pages::response::{escape_html, html_head, page, string_json};
+use vyoma_pages::{Page, Request};
+
 use crate::status::{REQUESTS, Status};
 
 /// The whole response to a request that is served.
@@ -11,43 +13,12 @@ pub(crate) fn respond(request: Request, status: &Status) -> Vec<u8> {
         Page::Html => ("text/html; charset=utf-8", html(status)),
         Page::Json => ("application/json", json(status)),
     };
-    let mut response = head("200 OK", kind, body.len());
-    if !request.head_only {
-        response.push_str(&body);
-    }
-    response.into_bytes()
-}
-
-/// The whole response to one that is not.
-pub(crate) fn refuse(status: request::Status) -> Vec<u8> {
-    let line = match status {
-        request::Status::BadRequest => "400 Bad Request",
-        request::Status::NotFound => "404 Not Found",
-        request::Status::MethodNotAllowed => "405 Method Not Allowed\r\nAllow: GET, HEAD",
-        request::Status::HeadTooLarge => "431 Request Header Fields Too Large",
-    };
-    let body = format!("{}\n", line.lines().next().unwrap_or_default());
-    let mut response = head(line, "text/plain", body.len());
-    response.push_str(&body);
-    response.into_bytes()
-}
-
-fn head(status: &str, kind: &str, length: usize) -> String {
-    // The page is nothing but text of this device: nothing may be loaded into it or frame it.
-    format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\
-         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
-         Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'\r\n\r\n"
-    )
+    page(request, kind, &body)
 }
 
 fn html(status: &Status) -> String {
-    let mut page = String::from(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>Vyoma device</title>\n\
-         <style>body{font:1rem system-ui;margin:2rem;max-width:40rem}th{text-align:left;padding-right:1rem;\
-         vertical-align:top}td{white-space:pre-line}</style>\n<h1>Vyoma device</h1>\n<table>\n",
-    );
+    let mut page = String::new();
+    html_head(&mut page, "Vyoma device");
     for (request, answer) in REQUESTS.iter().zip(status) {
         let _ = write!(page, "<tr><th>{request}</th><td>");
         match answer {
@@ -87,32 +58,6 @@ fn json(status: &Status) -> String {
     object
 }
 
-fn escape_html(page: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '&' => page.push_str("&amp;"),
-            '<' => page.push_str("&lt;"),
-            '>' => page.push_str("&gt;"),
-            '"' => page.push_str("&quot;"),
-            _ => page.push(c),
-        }
-    }
-}
-
-fn string_json(object: &mut String, text: &str) {
-    object.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => object.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(object, "\\u{:04x}", u32::from(c));
-            }
-            _ => object.push(c),
-        }
-    }
-    object.push('"');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,23 +93,5 @@ mod tests {
         assert!(response.contains("<td>0.1.0 &quot;&lt;b&gt;\\</td>"));
         assert!(response.contains("<td>unknown: memory-info: not here &lt;</td>"));
         assert!(response.contains("<td>hello\nhttp-server</td>"));
-    }
-
-    #[test]
-    fn the_length_is_that_of_the_body_and_head_has_none() {
-        for page in [Page::Html, Page::Json] {
-            let response = text(page, false);
-            let (head, body) = response.split_once("\r\n\r\n").expect("a body");
-            assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
-            assert_eq!(text(page, true), format!("{head}\r\n\r\n"));
-        }
-    }
-
-    #[test]
-    fn a_refusal_says_what_is_allowed() {
-        let response = refuse(request::Status::MethodNotAllowed);
-        let response = String::from_utf8(response).expect("UTF-8");
-        assert!(response.starts_with("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n"));
-        assert!(response.ends_with("\r\n\r\n405 Method Not Allowed\n"));
     }
 }

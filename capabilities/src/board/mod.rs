@@ -17,7 +17,7 @@ mod simulated;
 
 pub use grant::{Answer, Details, Device, Kind, Refusal, devices};
 pub use parse::parse;
-pub use simulated::{Fault, I2cDevice, Serial, SpiPart};
+pub use simulated::{Fault, I2cDevice, I2cPart, Serial, SpiPart};
 
 /// A parsed and checked board.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -6,8 +6,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{
-    AdcChannel, Board, Fault, GpioChip, I2cBus, I2cDevice, Safe, Serial, SpiDevice, SpiPart,
-    UartPort, number,
+    AdcChannel, Board, Fault, GpioChip, I2cBus, I2cDevice, I2cPart, Safe, Serial, SpiDevice,
+    SpiPart, UartPort, number,
 };
 use crate::error::ConfigError;
 use crate::read::{Source, Table, Value};
@@ -28,9 +28,9 @@ const GPIO: &[&str] = &[
     "chip", "lines", "labels", "safe", "high", "wires", "stuck", "broken",
 ];
 const I2C: &[&str] = &["bus", "label", "device", "devices"];
-const I2C_DEVICE: &[&str] = &["address", "width", "registers", "fault", "after"];
+const I2C_DEVICE: &[&str] = &["address", "part", "width", "registers", "fault", "after"];
 const SPI: &[&str] = &[
-    "bus", "cs", "label", "device", "hz", "mode", "part", "values",
+    "bus", "cs", "label", "device", "hz", "mode", "part", "values", "feeds",
 ];
 const UART: &[&str] = &["port", "label", "device", "echo", "says", "replies"];
 const ADC: &[&str] = &[
@@ -249,6 +249,10 @@ fn i2c_device(table: &Table<'_>) -> Result<I2cDevice, ConfigError> {
         let bytes = bytes.iter().map(|byte| byte.number(0..=u8::MAX));
         registers.insert(register, bytes.collect::<Result<_, _>>()?);
     }
+    let part = table.get("part");
+    let part = part
+        .map(|value| value.choice(&["registers", "ssd1306"]))
+        .transpose()?;
     let fault = table.get("fault");
     let fault = fault
         .map(|value| value.choice(&Fault::NAMES.map(|(name, _)| name)))
@@ -257,6 +261,10 @@ fn i2c_device(table: &Table<'_>) -> Result<I2cDevice, ConfigError> {
         address: table
             .required("address", "the device's address, e.g. address = 0x48")?
             .number(0..=127)?,
+        part: match part {
+            Some(1) => I2cPart::Ssd1306,
+            _ => I2cPart::Registers,
+        },
         width,
         registers,
         fault: fault.map(|place| Fault::NAMES[place].1),
@@ -272,14 +280,18 @@ fn spi(table: &Table<'_>) -> Result<SpiDevice, ConfigError> {
     let cs = table.number("cs", 0..=MAX_INDEX)?.unwrap_or(0);
     let part = table
         .get("part")
-        .map(|value| value.choice(&["loopback", "mcp3008", "broken"]))
+        .map(|value| value.choice(&["loopback", "mcp3008", "max31855", "mcp4921", "broken"]))
         .transpose()?;
-    let mut values = [0; 8];
-    if let Some(list) = table.get("values") {
-        for (place, value) in values.iter_mut().zip(list.array(8, "values of channels")?) {
-            *place = value.number(0..=1023)?;
-        }
-    }
+    let part = match part {
+        Some(0) => Some(SpiPart::Loopback),
+        Some(1) => Some(SpiPart::Mcp3008(values(table, 1023)?)),
+        Some(2) => Some(SpiPart::Max31855(values(table, 16383)?)),
+        Some(3) => Some(SpiPart::Mcp4921 {
+            feeds: table.number("feeds", 0..=MAX_INDEX)?,
+        }),
+        Some(_) => Some(SpiPart::Broken),
+        None => None,
+    };
     Ok(SpiDevice {
         bus,
         cs,
@@ -288,12 +300,19 @@ fn spi(table: &Table<'_>) -> Result<SpiDevice, ConfigError> {
         // What nearly every part takes, and wires of a breadboard.
         hz: table.number("hz", 1..=200_000_000)?.unwrap_or(1_000_000),
         mode: table.number("mode", 0..=3)?.unwrap_or(0),
-        part: part.map(|part| match part {
-            0 => SpiPart::Loopback,
-            1 => SpiPart::Mcp3008(values),
-            _ => SpiPart::Broken,
-        }),
+        part,
     })
+}
+
+/// The values of a part, zero where none are said.
+fn values<const N: usize>(table: &Table<'_>, most: u16) -> Result<[u16; N], ConfigError> {
+    let mut values = [0; N];
+    if let Some(list) = table.get("values") {
+        for (place, value) in values.iter_mut().zip(list.array(N, "values")?) {
+            *place = value.number(0..=most)?;
+        }
+    }
+    Ok(values)
 }
 
 fn uart(table: &Table<'_>) -> Result<UartPort, ConfigError> {

@@ -33,12 +33,24 @@ impl Fault {
     ];
 }
 
-/// A register file on an I2C bus: the first byte written is the register, the next ones go into it and those after it; what
-/// is read comes from there on.
+/// What a device on an I2C bus is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum I2cPart {
+    /// A register file: the first byte written is the register, the next ones go into it and those after it; what is read comes from
+    /// there on.
+    #[default]
+    Registers,
+    /// A Solomon Systech SSD1306 with a display of 128 by 64.
+    Ssd1306,
+}
+
+/// A device on an I2C bus.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct I2cDevice {
     /// 7-bit address.
     pub address: u8,
+    /// What it is; the next two are a register file's.
+    pub part: I2cPart,
     /// Bytes of a register: 1, or 2 (then the larger half comes first, and reading goes on in the next register).
     pub width: u32,
     /// First byte's register, and bytes from there on.
@@ -54,8 +66,17 @@ pub struct I2cDevice {
 pub enum SpiPart {
     /// What is sent comes back.
     Loopback,
-    /// A Microchip MCP3008: ten bits, eight channels, single-ended.
+    /// A Microchip MCP3008: ten bits, eight channels, single-ended or in pairs.
     Mcp3008([u16; 8]),
+    /// A Maxim MAX31855: the thermocouple in quarters of a degree (14 bits), and the chip itself in sixteenths (12 bits), both in
+    /// two's complement.
+    Max31855([u16; 2]),
+    /// A Microchip MCP4921, a converter of the other kind: twelve bits. What it is set to, the board's channel of that number gives,
+    /// if it has one.
+    Mcp4921 {
+        /// Number of the channel.
+        feeds: Option<u32>,
+    },
     /// Every transfer fails.
     Broken,
 }

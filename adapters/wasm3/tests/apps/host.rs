@@ -20,6 +20,8 @@ pub(crate) struct Script {
     pub(crate) input_ends: Option<u64>,
     /// When the app is stopped.
     pub(crate) ends: u64,
+    /// When each rising edge of the one input comes; after the last, none.
+    pub(crate) edges: Vec<u64>,
 }
 
 /// How it ended.
@@ -44,6 +46,8 @@ pub(crate) struct Outcome {
     pub(crate) err: String,
     /// Calls of `blocking-write-and-flush`.
     pub(crate) writes: usize,
+    /// What its output was set to, one after the other.
+    pub(crate) levels: Vec<bool>,
     /// The lowest address below `stack` that isn't zero, counted from `stack` down: bytes of shadow stack that were used.
     pub(crate) stack_used: usize,
 }
@@ -92,6 +96,8 @@ pub(crate) fn run(component: &[u8], memory: Memory, stack: usize, script: &Scrip
         timers: Vec::new(),
         streams: [const { Vec::new() }; 2],
         writes: 0,
+        edge: 0,
+        levels: Vec::new(),
         exited: None,
         fault: None,
     };
@@ -116,6 +122,7 @@ pub(crate) fn run(component: &[u8], memory: Memory, stack: usize, script: &Scrip
         out,
         err,
         writes: host.writes,
+        levels: host.levels,
         stack_used: touched.map_or(0, |first| stack - first),
     }
 }
@@ -128,7 +135,8 @@ fn bare(interface: &str) -> String {
 const OUT: u64 = 1;
 const STDIN: u64 = 3;
 const READABLE: u64 = 4;
-const FIRST_TIMER: u64 = 5;
+const DEVICE: u32 = 5;
+const FIRST_TIMER: u64 = 6;
 
 struct Scripted {
     script: Script,
@@ -143,6 +151,9 @@ struct Scripted {
     timers: Vec<u64>,
     streams: [Vec<u8>; 2],
     writes: usize,
+    /// The next of `script.edges`.
+    edge: usize,
+    levels: Vec<bool>,
     exited: Option<bool>,
     /// A panic of this host.
     fault: Option<Box<dyn Any + Send>>,
@@ -248,7 +259,45 @@ impl Scripted {
                 store(guest, slots[0] as u32 as usize, &words);
             }
             (_, drop) if drop.starts_with("drop ") => {}
+            (device, _) if device.contains("gpio") || device.contains("i2c") => {
+                self.serve_device(&function, slots, guest)?;
+            }
+            ("vyoma:device/buses" | "vyoma:adc/adc", _) => {
+                self.serve_device(&function, slots, guest)?;
+            }
             other => panic!("the script has no {other:?}"),
+        }
+        Ok(())
+    }
+
+    /// One output, one input, a converter at 2048 of 4095, and a sensor at 25 degrees.
+    fn serve_device(
+        &mut self,
+        function: &str,
+        slots: &mut [u64],
+        guest: &mut Caller<'_>,
+    ) -> Result<(), Stop> {
+        let last = |count: usize| slots[count - 1] as u32 as usize;
+        match function {
+            "get-digital-out" | "get-digital-in" => store(guest, last(4), &[0, DEVICE]),
+            "open-i2c" | "open" => store(guest, last(3), &[0, DEVICE]),
+            "[method]digital-out-pin.set-active" | "[method]digital-out-pin.set-inactive" => {
+                self.levels.push(function.ends_with("set-active"));
+                guest.memory()[last(2)] = 0;
+            }
+            "[method]digital-in-pin.watch-rising-edge" => {
+                let next = self.script.edges.get(self.edge).copied();
+                self.edge += 1;
+                let timer = self.new_timer(next.unwrap_or(u64::MAX));
+                store(guest, last(2), &[0, timer as u32]);
+            }
+            "[method]channel.get-range" => store(guest, last(2), &[4095, 3_300_000]),
+            "[method]channel.read-raw" => store(guest, last(2), &[0, 2048]),
+            "[method]i2c.write-read" => {
+                let start = self.give(&[25, 0], 1, guest)?;
+                store(guest, last(6), &[0, start, 2]);
+            }
+            other => panic!("the script has no device with {other}"),
         }
         Ok(())
     }

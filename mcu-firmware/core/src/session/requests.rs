@@ -167,6 +167,12 @@ impl Exchange {
                 known(&app, device)?;
                 self.when_ended(now_ms, app, Then::Remove, device)?;
             }
+            Request::Sim(_) => {
+                return Err(refuse(
+                    ErrorKind::State,
+                    String::from("this device has a board of its own, and simulates none"),
+                ));
+            }
             Request::Shutdown => self.end(Power::Off, device)?,
             Request::Reboot => self.end(Power::Reboot, device)?,
         }

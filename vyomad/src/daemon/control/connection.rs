@@ -180,6 +180,10 @@ async fn requests(daemon: &Shared, connection: &mut Connection) -> Result<(), Cl
                 Ok(done) => done,
                 Err(error) => Response::Error(error),
             },
+            Request::Sim(request) => match daemon.devices.simulate(&request) {
+                Ok(answer) => answer.map_or(Response::Done, Response::Sim),
+                Err(error) => Response::Error(error),
+            },
             Request::Remove { app, keep_data } => {
                 done(operate::remove(daemon, &app, keep_data).await)
             }

@@ -17,8 +17,12 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use vyoma_capabilities::board::{self, Board, Details, Device, Refusal, Safe};
+use vyoma_capabilities::control::sim::{SimAnswer, SimRequest};
+use vyoma_capabilities::control::{ControlError, ErrorKind};
 use vyoma_capabilities::manifest::Direction;
 use vyoma_capabilities::resolve::Grants;
+
+use super::operate;
 
 /// The devices of this machine.
 #[derive(Debug)]
@@ -251,6 +255,22 @@ impl Devices {
         }
     }
 
+    /// What an operator asks of the simulated board.
+    #[cfg(feature = "simulate")]
+    pub(crate) fn simulate(&self, request: &SimRequest) -> Result<Option<SimAnswer>, ControlError> {
+        match &self.simulator {
+            Some(simulator) => simulator.ask(request),
+            None => Err(nothing_simulated()),
+        }
+    }
+
+    /// What an operator asks of the simulated board, which this program can't have.
+    #[cfg(not(feature = "simulate"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    pub(crate) fn simulate(&self, _: &SimRequest) -> Result<Option<SimAnswer>, ControlError> {
+        Err(nothing_simulated())
+    }
+
     /// An app is gone, however it ended: what it had is free, and what it drove is safe. A simulated board sees to its
     /// outputs by itself when the app's sockets close.
     pub(crate) fn release(&self, app: &str) {
@@ -273,6 +293,13 @@ impl Devices {
             false
         });
     }
+}
+
+fn nothing_simulated() -> ControlError {
+    operate::refuse(
+        ErrorKind::State,
+        "no board is simulated here; expected a daemon started with vyomad --hosted --simulate BOARD",
+    )
 }
 
 #[cfg(test)]

@@ -18,16 +18,16 @@ pub(crate) enum Parsed {
 
 /// A request that is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Request {
+pub struct Request {
     /// Which page.
-    pub(crate) page: Page,
+    pub page: Page,
     /// `HEAD`: headers only.
-    pub(crate) head_only: bool,
+    pub head_only: bool,
 }
 
 /// The pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Page {
+pub enum Page {
     /// `/`
     Html,
     /// `/json`
@@ -36,7 +36,7 @@ pub(crate) enum Page {
 
 /// Status codes of refusals (RFC 9110, RFC 6585).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
+pub enum Status {
     /// 400
     BadRequest,
     /// 404

@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 
 use vyoma::ready::Wait;
 
-use crate::page;
-use crate::request::{self, MAX_HEAD, Parsed};
-use crate::status::Source;
+use crate::request::{self, MAX_HEAD, Parsed, Request};
+use crate::response;
 
 /// For the whole request, however many pieces it comes in: a client that sends a byte now and then can't stay.
 const READ_LIMIT: Duration = Duration::from_secs(5);
@@ -24,6 +23,9 @@ const WRITE_LIMIT: Duration = Duration::from_secs(5);
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 /// Most bytes that are read and thrown away while draining.
 const MAX_DRAINED: usize = 64 * 1024;
+
+/// Makes the response to a request.
+type Respond<'a> = dyn FnMut(Request, Instant) -> Vec<u8> + 'a;
 
 /// A client.
 #[derive(Debug)]
@@ -63,8 +65,8 @@ impl Connection {
     }
 
     /// Does what can be done without waiting; false when the connection is over.
-    pub(crate) fn proceed(&mut self, now: Instant, source: &mut Source) -> bool {
-        match self.step(now, source) {
+    pub(crate) fn proceed(&mut self, now: Instant, respond: &mut Respond<'_>) -> bool {
+        match self.step(now, respond) {
             Ok(goes_on) => goes_on,
             Err(error) => matches!(
                 error.kind(),
@@ -73,7 +75,7 @@ impl Connection {
         }
     }
 
-    fn step(&mut self, now: Instant, source: &mut Source) -> io::Result<bool> {
+    fn step(&mut self, now: Instant, respond: &mut Respond<'_>) -> io::Result<bool> {
         let mut chunk = [0; 1024];
         match &mut self.state {
             State::Reading { head } => {
@@ -85,8 +87,8 @@ impl Connection {
                 head.extend_from_slice(&chunk[..count]);
                 let response = match request::parse(head) {
                     Parsed::Incomplete => return Ok(true),
-                    Parsed::Request(request) => page::respond(request, source.status(now)),
-                    Parsed::Bad(status) => page::refuse(status),
+                    Parsed::Request(request) => respond(request, now),
+                    Parsed::Bad(status) => response::refuse(status),
                 };
                 self.deadline = now + WRITE_LIMIT;
                 self.state = State::Writing { response, sent: 0 };
