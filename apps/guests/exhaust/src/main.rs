@@ -59,6 +59,8 @@ macro_rules! within {
     ($body:expr;) => { $body };
     ($body:expr; $loop:ident $($more:ident)*) => {
         loop {
+            // Something between the heads of two loops, or the compiler makes one of them.
+            black_box(0_u8);
             within!($body; $($more)*);
             if black_box(true) {
                 break;
