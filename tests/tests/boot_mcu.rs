@@ -228,7 +228,7 @@ fn apps_that_trap_recurse_or_exhaust_memory_end_alone_each_with_its_reason() {
         "{why}"
     );
     assert_eq!(install("memory-bomb", &bomb), Ending::OutOfMemory);
-    // In the midst of a host function, which makes more of the app's list than its arena has room for.
+    // In the midst of a host function: the host makes more of the app's list than its arena has room for.
     assert_eq!(install("exhaust", &plain), Ending::OutOfMemory);
     let loops = |manifest: &str| manifest.replace("\"poll\"", "\"loops\"");
     let Ending::Trapped(why) = install("exhaust", &loops) else {

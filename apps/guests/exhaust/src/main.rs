@@ -11,7 +11,7 @@ vyoma::main!(main);
 
 fn main() {
     let mut room = [0; 64];
-    let what = match args(&mut room).next() {
+    let what = match args(&mut room).nth(1) {
         Some("poll") => 0,
         Some("loops") => 1,
         _ => 2,
