@@ -83,6 +83,11 @@ impl Pins {
         word.unwrap_or_else(|| panic!("no word at {address:#x}: {answer}"))
     }
 
+    /// Writes 32 bits to an address of the machine's bus: of a register, what the processor would do.
+    pub fn set_word(&mut self, address: u32, word: u32) {
+        self.ask(&format!("writel {address:#x} {word:#x}"));
+    }
+
     /// The next change of `line`.
     pub fn next_change(&mut self, line: u32) -> bool {
         let deadline = Instant::now() + SOON;

@@ -2,8 +2,12 @@
 //! what becomes of those that misbehave. Everything is asked by `vyomactl`, unless a test breaks the line itself.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -224,6 +228,26 @@ fn apps_that_trap_recurse_or_exhaust_memory_end_alone_each_with_its_reason() {
         "{why}"
     );
     assert_eq!(install("memory-bomb", &bomb), Ending::OutOfMemory);
+    // In the midst of a host function: the host makes more of the app's list than its arena has room for.
+    assert_eq!(install("exhaust", &plain), Ending::OutOfMemory);
+    let loops = |manifest: &str| manifest.replace("\"poll\"", "\"loops\"");
+    let Ending::Trapped(why) = install("exhaust", &loops) else {
+        panic!("exhaust did not use up its stack");
+    };
+    assert!(why.contains("call stack exhausted"), "{why}");
+    // Not one of wasm3's checks has found it, which leave more than a kilobyte: the stack was used to its end, where the arena
+    // and with it the memory that the app may touch ends.
+    let memory = board.events().into_iter().rev();
+    let mut memory = memory.filter(|event| event.kind == "memory");
+    let event = memory.find(|event| event.app.as_deref() == Some("exhaust"));
+    let detail = event.expect("what exhaust used").detail;
+    let number = |name: &str| {
+        let (_, rest) = detail.split_once(name).expect("a number");
+        let digits = rest.split(|digit: char| !digit.is_ascii_digit()).next();
+        digits.and_then(|digits| digits.parse::<u32>().ok())
+    };
+    let (stack, used) = (number("= stack "), number("(used "));
+    assert!(stack < used.map(|used| used + 512), "{detail}");
     counts_on(&board, before);
     let pong = board.app("pong");
     assert_eq!((pong.phase, pong.restarts), (Phase::Running, 0));
@@ -260,7 +284,7 @@ fn an_app_that_does_not_fit_is_refused_with_the_numbers_by_the_device_and_before
 }
 
 #[test]
-fn pins_of_st_s_board_are_driven_and_observed_from_outside() {
+fn pins_of_st_s_board_are_driven_and_observed_from_outside_and_vyomactl_works_there_too() {
     /// PB14 and PC13 (UM2153): `LED2` and `BUTTON`.
     const LED: u32 = 14;
     const BUTTON: u32 = 13;
@@ -269,13 +293,20 @@ fn pins_of_st_s_board_are_driven_and_observed_from_outside() {
     // GPIOA_ODR (RM0351, 8.4.6), of which bit 5 is LED1.
     const PORT_A: u32 = 0x4800_0014;
     let led = |label: &'static str| move |text: &str| text.replace("\"LED\"", label);
+    let uart4 = |manifest: &str| manifest.replace("UART2", "UART4");
     let setup = Setup::new("b-l475e-iot01a")
         .app_as("button", "button", led("\"LED2\""))
-        .app_as("blink", "blink", led("\"LED1\""));
+        .app_as("blink", "blink", led("\"LED1\""))
+        .app_as("port", "port", uart4);
     let (qtest, qmp) = (setup.path("qtest"), setup.path("pins"));
     let arguments = qtest::arguments(&qtest, &qmp);
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let setup = setup.qemu(&words);
+    let serial = setup.path("serial");
+    let socket = format!("unix:{},server=on,wait=off", serial.display());
+    // USART3, and UART4.
+    let setup = setup
+        .qemu(&words)
+        .qemu(&["-serial", "null", "-serial", &socket]);
     let board = setup.power_on();
     let mut pins = Pins::connect(&qtest, &qmp);
     let ports = pins.devices("stm32l4x5-gpio");
@@ -309,6 +340,122 @@ fn pins_of_st_s_board_are_driven_and_observed_from_outside() {
             (pins.word(PORT_A) >> 5 & 1 == lit).then_some(())
         });
     }
+
+    // The board sleeps meanwhile, and answers all the same.
+    let info = board.info();
+    assert_eq!((info.arch.as_str(), info.running), ("thumbv7em", 3));
+    assert_eq!(board.app("button").sha256, sha256(&component("button")));
+    board.wait_for_log("button", "edge 3");
+    board.ctl_ok(&["restart", "button"]);
+    let ready = |board: &Operator| {
+        let texts = board.texts("button").into_iter();
+        texts.filter(|line| line.contains("ready")).count()
+    };
+    board.until("button to be there again", || {
+        (ready(&board) == 2).then_some(())
+    });
+    echoes_backwards(&board, UnixStream::connect(&serial).expect("UART4"));
+    // Its flash is read-only in QEMU: an installation fails, and that is all.
+    let sensor = setup.folder("sensor", "sensor", str::to_owned);
+    let (_, said) = board.ctl_fails(&["install", &text(&sensor)]);
+    assert!(said.contains("flash"), "{said}");
+    assert_eq!(board.app("button").phase, Phase::Running);
+    assert_eq!(board.ps().len(), 3);
+}
+
+/// Talks to the app `port` until it ends.
+fn echoes_backwards(board: &Operator, mut line: UnixStream) {
+    board.wait_for_log("port", "open at 115200");
+    let patience = Some(Duration::from_mins(1));
+    line.set_read_timeout(patience).expect("a limit");
+    let mut back = BufReader::new(line.try_clone().expect("a second handle"));
+    for (sent, expected) in [("hello\n", "olleh\n"), ("0123456789\n", "9876543210\n")] {
+        line.write_all(sent.as_bytes()).expect("QEMU listens");
+        let mut came = String::new();
+        back.read_line(&mut came).expect("an answer");
+        assert_eq!(came, expected);
+    }
+    line.write_all(b"close\n").expect("QEMU listens");
+    board.wait_for_log("port", "2 lines, 0 lost");
+    let port = board.wait_for_app("port", "to end", |app| app.phase == Phase::Exited);
+    assert_eq!(port.last_ending, Some(Ending::Exited(0)));
+}
+
+#[test]
+fn an_app_talks_on_a_serial_port_of_its_own_that_no_other_gets() {
+    let mute = |manifest: &str| manifest.replace("uart = true", "");
+    let setup = Setup::new(BOARD).app("port");
+    let serial = setup.path("serial");
+    let socket = format!("unix:{},server=on,wait=off", serial.display());
+    let setup = setup.qemu(&["-serial", &socket]);
+    let board = setup.start();
+    board.wait_for_log("port", "open at 115200");
+    for (name, change, expected) in [
+        (
+            "second",
+            &str::to_owned as &dyn Fn(&str) -> String,
+            "UART2: already-in-use",
+        ),
+        ("mute", &mute, "UART2: not-allowed"),
+    ] {
+        let folder = setup.folder("port", name, change);
+        board.ctl_ok(&["install", &text(&folder)]);
+        board.wait_for_log(name, expected);
+        board.ctl_ok(&["remove", name]);
+    }
+    echoes_backwards(&board, UnixStream::connect(&serial).expect("UART2"));
+}
+
+#[test]
+fn a_crash_of_the_firmware_is_a_restart_with_an_epitaph_and_a_shutdown_is_the_end() {
+    /// ICSR and its bit for an NMI (ARMv7-M, B3.2.4): of the flash, which QEMU has not, no other comes.
+    const ICSR: u32 = 0xe000_ed04;
+    const NMI: u32 = 1 << 31;
+    let setup = Setup::new(BOARD).app("counter");
+    let (qtest, qmp) = (setup.path("qtest"), setup.path("pins"));
+    let arguments = qtest::arguments(&qtest, &qmp);
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let setup = setup.qemu(&words);
+    let board = setup.power_on();
+    let mut pins = Pins::connect(&qtest, &qmp);
+    pins.go();
+    board.wait_for_console("count 2");
+    assert_eq!(board.info().last_epitaph, None);
+    pins.set_word(ICSR, NMI);
+    board.until("the firmware to start again", || {
+        (board.console().matches("vyoma: started:").count() == 2).then_some(())
+    });
+    let epitaph = board.info().last_epitaph.expect("an epitaph");
+    assert!(
+        epitaph.contains("interrupted by what it can't go on from, at 0x"),
+        "{epitaph}"
+    );
+    assert!(
+        board.console().contains(&format!("vyoma: {epitaph}")),
+        "{epitaph}"
+    );
+    let event = board
+        .events()
+        .into_iter()
+        .find(|event| event.kind == "epitaph");
+    assert_eq!(event.expect("an event").detail, epitaph);
+    counts_on(&board, 0);
+
+    // What was told is not told again.
+    board.ctl_ok(&["reboot", "--yes"]);
+    board.until("the firmware to start a third time", || {
+        (board.console().matches("vyoma: started:").count() == 3).then_some(())
+    });
+    assert_eq!(board.info().last_epitaph, None);
+    counts_on(&board, 0);
+
+    board.ctl_ok(&["shutdown", "--yes"]);
+    let last = board.wait_for_console("shutdown: all apps are stopped");
+    thread::sleep(Duration::from_secs(2));
+    let console = board.console();
+    let end = console.lines().rfind(|line| !line.trim().is_empty());
+    assert_eq!(end, Some(last.as_str()), "something happened after the end");
+    assert!(console.contains("[counter] stopped"), "{console}");
 }
 
 #[test]

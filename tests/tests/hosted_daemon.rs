@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use vyoma_capabilities::control::{FrameKind, PROTOCOL, Request, encode_header};
 use vyoma_capabilities::lifecycle::{Ending, Phase};
 use vyoma_system_tests::hosted::{Setup, wait_for};
 
@@ -162,6 +163,40 @@ fn clients_that_talk_nonsense_are_told_so_and_cost_nobody_else() {
     let silent: Vec<_> = (0..40).map(|_| connect()).collect();
     assert!(daemon.ctl(&["ps"]).status.success());
     drop(silent);
+}
+
+#[test]
+fn an_installation_in_the_form_of_microcontrollers_is_refused_by_name() {
+    let setup = Setup::new(PROFILE).app("echo");
+    let daemon = setup.start();
+    let path = daemon.state().join("control.sock");
+    let mut client = UnixStream::connect(path).expect("connect");
+    let install = Request::InstallCompact {
+        manifest: vec![1, 2, 3],
+        component_size: 100,
+        sha256: "0".repeat(64),
+    };
+    for request in [Request::Hello { protocol: PROTOCOL }, install] {
+        let json = serde_json::to_vec(&request).expect("JSON");
+        let header = encode_header(FrameKind::Json, json.len()).expect("a frame");
+        client
+            .write_all(&[&header, &json[..]].concat())
+            .expect("write");
+    }
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a limit");
+    let mut answer = Vec::new();
+    client
+        .read_to_end(&mut answer)
+        .expect("an answer, then the end");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(
+        answer.contains("\"Protocol\"")
+            && answer.contains("found a manifest in compact form; expected Install"),
+        "{answer}"
+    );
+    assert_eq!(daemon.ps().len(), 1);
 }
 
 #[test]

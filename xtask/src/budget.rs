@@ -73,6 +73,10 @@ const MIB: f64 = 1024.0 * 1024.0;
 const BEGIN: &str = "<!-- budgets: begin -->";
 /// See [`BEGIN`].
 const END: &str = "<!-- budgets: end -->";
+/// Around that of the microcontroller.
+const MCU_BEGIN: &str = "<!-- microcontroller: begin -->";
+/// See [`MCU_BEGIN`].
+const MCU_END: &str = "<!-- microcontroller: end -->";
 
 /// `cargo xtask budget`
 #[derive(Args)]
@@ -86,8 +90,8 @@ pub(crate) struct Options {
     /// Don't look for a smaller machine than iot-edge's usual one, which is the largest that it may need.
     #[arg(long)]
     quick: bool,
-    /// Also write the figures into docs/benchmarks.md.
-    #[arg(long, conflicts_with_all = ["platforms", "quick"])]
+    /// Also write the figures into docs/benchmarks.md: of all platforms, or with `--platform mcu-minimal` the microcontroller's.
+    #[arg(long, conflicts_with = "quick")]
     write: bool,
 }
 
@@ -113,7 +117,15 @@ struct Measured {
 pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
     let wanted =
         |name: &str| options.platforms.is_empty() || options.platforms.iter().any(|it| it == name);
+    let microcontroller_alone =
+        !options.platforms.is_empty() && options.platforms.iter().all(|it| it == MICROCONTROLLER);
+    ensure!(
+        !options.write || options.platforms.is_empty() || microcontroller_alone,
+        "--write: found --platform {}; expected none, or --platform {MICROCONTROLLER}, which has a section of its own",
+        options.platforms.join(" and ")
+    );
     let mut figures = Vec::new();
+    let mut microcontroller = Vec::new();
     let mut measured = Vec::new();
     if BUDGETS.iter().any(|budget| wanted(budget.platform)) {
         setup::ensure(context, Need::Boot)?;
@@ -126,24 +138,34 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     if wanted(MICROCONTROLLER) {
         setup::ensure(context, Need::Firmware)?;
         let found = mcu::budget::measure(context)?;
-        figures.extend(mcu::budget::figures(&found));
+        microcontroller = mcu::budget::figures(&found);
         measured.push(serde_json::to_value(found)?);
     }
     ensure!(
-        !figures.is_empty(),
+        !figures.is_empty() || !microcontroller.is_empty(),
         "--platform: found {:?}; expected iot-edge, robotics-rt or {MICROCONTROLLER}",
         options.platforms
     );
-    println!("{}", table(&figures));
+    let all: Vec<Figure> = figures.iter().chain(&microcontroller).cloned().collect();
+    println!("{}", table(&all));
     if options.write {
         let path = context.root.join("docs/benchmarks.md");
         let page = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        let section = format!(
-            "## Budgets\n\nMeasured in booted images and on the microcontroller's board, in QEMU.\n\n{}",
-            table(&figures)
-        );
-        let page = insert_between(&page, BEGIN, END, &section);
+        let page = match figures.as_slice() {
+            [] => page,
+            figures => insert_between(
+                &page,
+                BEGIN,
+                END,
+                &format!(
+                    "## Budgets\n\nMeasured in booted images, in QEMU.\n\n{}",
+                    table(figures)
+                ),
+            ),
+        };
+        let section = mcu::budget::section(context, &microcontroller);
+        let page = insert_between(&page, MCU_BEGIN, MCU_END, &section);
         write_atomically(&path, page.as_bytes())?;
     }
     if let Some(path) = &options.json {
@@ -152,7 +174,7 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
             serde_json::to_string_pretty(&measured)?.as_bytes(),
         )?;
     }
-    let over: Vec<&str> = figures
+    let over: Vec<&str> = all
         .iter()
         .filter(|figure| figure.met() == Some(false))
         .map(|figure| figure.what.as_str())

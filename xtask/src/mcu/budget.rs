@@ -19,8 +19,8 @@ use super::run;
 use super::sizes::{self, Parts};
 use crate::artefacts;
 use crate::boot::{MachineOptions, Plan};
-use crate::context::{Context, say};
-use crate::figures::{Figure, Goal};
+use crate::context::{Context, capture, say};
+use crate::figures::{Figure, Goal, table};
 use crate::image::WhichApps;
 use crate::platforms::{self, Arch, MICROCONTROLLER};
 
@@ -218,6 +218,26 @@ fn reader(line: &str) -> (Number<'_>, Two<'_>) {
         Ok((numbers[0], numbers[1]))
     };
     (Box::new(one), Box::new(two))
+}
+
+/// The section of docs/benchmarks.md.
+pub(crate) fn section(context: &Context, figures: &[Figure]) -> String {
+    let commit = capture(
+        Command::new("git")
+            .args(["rev-parse", "--short", "HEAD"])
+            .current_dir(&context.root),
+    );
+    format!(
+        "## Microcontroller\n\n\
+         Measured on the guide's board in QEMU. RAM is what the firmware itself says of it, stacks by how much of their paint is \
+         gone. Instructions are counted by QEMU (`-icount shift=0`: one is a nanosecond of the board's clock, whatever else this \
+         machine does): a firmware with the feature `bench` measures itself, and then the app apps/guests/pace runs the \
+         same loops in wasm3, compiled by rustc with opt-level 3 both. They are no cycles: a Cortex-M3 takes more than one for many \
+         instructions. A switch registers only is there and back; one from app to app is from a call of one app to where the \
+         other goes on.\n\n{}\n- Commit {}\n",
+        table(figures),
+        commit.as_deref().map_or("unknown", str::trim),
+    )
 }
 
 /// The figures, with their budgets.

@@ -11,7 +11,7 @@ vyoma::main!(main);
 
 fn main() {
     let mut room = [0; 64];
-    let what = match args(&mut room).next() {
+    let what = match args(&mut room).nth(1) {
         Some("poll") => 0,
         Some("loops") => 1,
         _ => 2,
@@ -59,6 +59,8 @@ macro_rules! within {
     ($body:expr;) => { $body };
     ($body:expr; $loop:ident $($more:ident)*) => {
         loop {
+            // Something between the heads of two loops, or the compiler makes one of them.
+            black_box(0_u8);
             within!($body; $($more)*);
             if black_box(true) {
                 break;

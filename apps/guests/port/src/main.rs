@@ -32,7 +32,7 @@ const LINE: usize = 64;
 
 fn main() -> ExitCode {
     let mut room = [0; 32];
-    let name = args(&mut room).next().unwrap_or("");
+    let name = args(&mut room).nth(1).unwrap_or("");
     let (port, input, output) = match uart::open(name, None) {
         Ok(opened) => opened,
         Err(error) => {

@@ -65,7 +65,9 @@ impl Journal {
     /// The `index`-th record of the bank that counts. `None` where none was written, or a power failure left it unfinished.
     pub(super) fn record<F: Flash>(&self, flash: &F, index: u32) -> Option<Record> {
         let offset = self.active? * Self::bank::<F>() + HEAD as u32 + index * RECORD as u32;
-        Record::decode(flash.view(offset, RECORD as u32)?.try_into().ok()?)
+        // A copy: a word that a power failure tore may read as another one each time, and what was summed is what is used.
+        let bytes: [u8; RECORD] = flash.view(offset, RECORD as u32)?.try_into().ok()?;
+        Record::decode(&bytes)
     }
 
     /// Whether the flash may hold another truth than the one that is known here.
@@ -134,10 +136,10 @@ fn head(generation: u32) -> [u8; HEAD] {
 
 /// The generation of a bank with a good head.
 fn generation<F: Flash>(flash: &F, bank: u32) -> Option<u32> {
-    let bytes: &[u8; HEAD] = flash
+    let bytes: [u8; HEAD] = flash
         .view(bank * Journal::bank::<F>(), HEAD as u32)?
         .try_into()
         .ok()?;
     let generation = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-    (*bytes == head(generation)).then_some(generation)
+    (bytes == head(generation)).then_some(generation)
 }

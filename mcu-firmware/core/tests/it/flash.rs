@@ -38,6 +38,13 @@ impl Left {
 #[derive(Debug, Clone)]
 pub(crate) struct SimulatedFlash<const WORD: usize, const SECTOR: usize> {
     bytes: Vec<u8>,
+    /// What is read instead every other time, where that differs: see `torn`.
+    others: Vec<u8>,
+    /// By word: its last change was cut short in the midst of its bits, so that error correction gives it up and each reading of it
+    /// another value.
+    torn: Vec<bool>,
+    /// How often such a word was read.
+    unreadable: Cell<u64>,
     /// By word: written, or begun to be, since its sector was erased.
     written: Vec<bool>,
     /// By sector: its last erase was cut short, so it must not be written, whatever it reads as.
@@ -64,6 +71,9 @@ impl<const WORD: usize, const SECTOR: usize> SimulatedFlash<WORD, SECTOR> {
         Self {
             written: vec![true; bytes.len() / WORD],
             weak: vec![true; bytes.len() / SECTOR],
+            torn: vec![false; bytes.len() / WORD],
+            unreadable: Cell::new(0),
+            others: bytes.clone(),
             bytes,
             changes: 0,
             cut: Cell::new(None),
@@ -75,6 +85,11 @@ impl<const WORD: usize, const SECTOR: usize> SimulatedFlash<WORD, SECTOR> {
     /// How many words were written and sectors erased so far.
     pub(crate) fn changes(&self) -> u64 {
         self.changes
+    }
+
+    /// How often a word was read that error correction gives up: so many NMIs an STM32L4 would have had.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.unreadable.get()
     }
 
     /// The power fails at the change that is `after` changes away: 0 is the next one.
@@ -152,7 +167,9 @@ impl<const WORD: usize, const SECTOR: usize> NorFlash for SimulatedFlash<WORD, S
             let bytes = sector * SECTOR..(sector + 1) * SECTOR;
             match cut {
                 None => {
-                    self.bytes[bytes].fill(0xff);
+                    self.bytes[bytes.clone()].fill(0xff);
+                    self.others[bytes].fill(0xff);
+                    self.torn[sector * SECTOR / WORD..(sector + 1) * SECTOR / WORD].fill(false);
                     self.written[sector * SECTOR / WORD..(sector + 1) * SECTOR / WORD].fill(false);
                     self.weak[sector] = false;
                     continue;
@@ -161,9 +178,14 @@ impl<const WORD: usize, const SECTOR: usize> NorFlash for SimulatedFlash<WORD, S
                     for at in bytes {
                         let bits = self.random() as u8;
                         self.bytes[at] |= bits;
+                        self.others[at] |= !bits;
+                        self.torn[at / WORD] = true;
                     }
                 }
-                Some(Left::All) => self.bytes[bytes].fill(0xff),
+                Some(Left::All) => {
+                    self.bytes[bytes.clone()].fill(0xff);
+                    self.others[bytes].fill(0xff);
+                }
                 Some(Left::None) => {}
             }
             self.weak[sector] = true;
@@ -196,7 +218,13 @@ impl<const WORD: usize, const SECTOR: usize> NorFlash for SimulatedFlash<WORD, S
                     Some(Left::None) => 0xff,
                 };
                 self.bytes[place] &= byte | kept;
+                self.others[place] &= if cut == Some(Left::Some) {
+                    byte | !kept
+                } else {
+                    byte | kept
+                };
             }
+            self.torn[at / WORD] = cut == Some(Left::Some);
         }
         if self.failed {
             Err(PowerFailed)
@@ -209,6 +237,14 @@ impl<const WORD: usize, const SECTOR: usize> NorFlash for SimulatedFlash<WORD, S
 impl<const WORD: usize, const SECTOR: usize> Flash for SimulatedFlash<WORD, SECTOR> {
     fn view(&self, offset: u32, length: u32) -> Option<&[u8]> {
         let start = offset as usize;
-        self.bytes.get(start..start.checked_add(length as usize)?)
+        let bytes = start..start.checked_add(length as usize)?;
+        let words = bytes.start / WORD..bytes.end.div_ceil(WORD);
+        if self.torn.get(words)?.contains(&true) {
+            self.unreadable.set(self.unreadable.get() + 1);
+            if self.unreadable.get() % 2 == 0 {
+                return self.others.get(bytes);
+            }
+        }
+        self.bytes.get(bytes)
     }
 }

@@ -5,6 +5,7 @@ mod components;
 #[path = "../../../../adapters/component/tests/fixtures/mod.rs"]
 mod fixtures;
 mod flash;
+mod installation;
 mod line;
 mod operator;
 mod played;

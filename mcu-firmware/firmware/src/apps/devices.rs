@@ -43,13 +43,18 @@ impl Opened {
         let mut value = 0;
         let number = u8::try_from(number).map_err(|_| DeviceError::NoSuchDevice)?;
         let claim = Claim { kind, number };
-        if self.device.claims.borrow().contains(&claim) {
-            return Err(DeviceError::AlreadyInUse.into());
-        }
+        // Only who may have it is told whether somebody has.
+        let free = || -> Result<(), Refusal> {
+            if self.device.claims.borrow().contains(&claim) {
+                return Err(DeviceError::AlreadyInUse.into());
+            }
+            Ok(())
+        };
         match kind {
             calls::Device::Pin => {
                 let setup = Setup::decode(how).ok_or(DeviceError::InvalidArgument)?;
                 may_use(grants, number, setup.mode)?;
+                free()?;
                 board::pin_set_up(number, setup)?;
             }
             calls::Device::Uart => {
@@ -59,6 +64,7 @@ impl Opened {
                 }
                 let asked = (how != 0).then(|| UartConfig::plain(how));
                 let config = UartConfig::granted(asked, granted.baud)?;
+                free()?;
                 board::uart_open(config)?;
                 value = config.baud;
             }
@@ -68,6 +74,7 @@ impl Opened {
                 if !any && !granted.channels.contains(&number.into()) {
                     return Err(DeviceError::NotAllowed.into());
                 }
+                free()?;
                 board::channel_open(number)?;
             }
         }

@@ -11,6 +11,7 @@ use super::Loaded;
 use super::services::Board;
 use super::svc::{end, end_formatted, end_with};
 use crate::calls::End;
+use crate::memory;
 
 /// Handles that an app may hold: each takes some 40 bytes of its arena, which ends it sooner.
 const MAX_HANDLES: u32 = 256;
@@ -43,6 +44,8 @@ pub(crate) unsafe extern "C" fn run(address: u32, bottom: u32, _: u32, _: u32) -
         // Neither ok nor error.
         (Ok(_), _) => end_formatted(End::Trap, format_args!("{}", Trap::Abi(""))),
         (Err(Error::Host), Some(Trap::Exit(code))) => end(End::Exit, code.into(), 0),
+        // A list for which there was no memory is no value, either.
+        (Err(Error::Host), Some(Trap::Abi(_))) if memory::was_refused() => end(End::Memory, 0, 0),
         (Err(Error::Host), Some(reason)) => end_formatted(End::Trap, format_args!("{reason}")),
         // A program that is refused memory and can't go on aborts, which is `unreachable` in wasm.
         (Err(Error::Trap(words::UNREACHABLE)), _) if loaded.machine.grow_refused() => {
