@@ -336,7 +336,7 @@ fn a_lost_device_is_told_and_comes_back() {
     state.update(1, look);
     let shown = text(&screen(&state, 110, 30, true));
     assert!(
-        shown.contains("robotics-rt") && !shown.contains("does not answer"),
+        shown.contains("robotics-rt") && !shown.contains("trying again"),
         "{shown}"
     );
     press(&mut state, KeyCode::Right);
