@@ -1,6 +1,7 @@
 //! `dashboard` on a terminal of its own, against a device that goes away and comes back.
 
 use std::fs;
+use std::num::NonZero;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,6 +70,10 @@ fn device(socket: &Path, asked: &Arc<Mutex<Vec<Request>>>, gone: &Arc<AtomicBool
     });
 }
 
+fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).unwrap()
+}
+
 /// A terminal, and what is on its screen.
 struct Screen {
     terminal: Terminal,
@@ -77,7 +82,9 @@ struct Screen {
 
 impl Screen {
     fn resize(&mut self, (columns, rows): (u16, u16)) {
-        self.emulator.screen_mut().set_size(rows, columns);
+        self.emulator
+            .screen_mut()
+            .set_size(cells(rows), cells(columns));
         self.terminal.resize((columns, rows));
     }
 
@@ -106,7 +113,7 @@ fn it_shows_a_device_takes_keys_survives_a_resize_and_a_lost_connection_and_rest
     let target = socket.to_str().unwrap();
     let mut screen = Screen {
         terminal: Terminal::start(&["--target", target, "dashboard"], (100, 30), &[]),
-        emulator: vt100::Parser::new(30, 100, 0),
+        emulator: vt100::Parser::new(cells(30), cells(100), 0),
     };
     screen.until(&[
         "a line of hello",
