@@ -36,7 +36,7 @@ fn serve(mut connection: Connection, asked: &Mutex<Vec<Request>>, gone: &AtomicB
                 denied: 1,
             }])),
             Request::Logs { .. } => {
-                connection.send(&Response::LogLine(log_line("a line of hello")))
+                connection.send(&Response::LogLine(log_line("a line of hello")));
             }
             other => {
                 asked.lock().unwrap().push(other);
