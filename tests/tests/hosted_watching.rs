@@ -241,7 +241,7 @@ fn the_doctor_finds_what_is_wrong_and_says_how_to_mend_it() {
         app.phase == Phase::Quarantined
     });
     let output = daemon.ctl(&["doctor", "--output", "json"]);
-    assert_eq!(output.status.code(), Some(9));
+    assert_eq!(output.status.code(), Some(17));
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let findings = document["findings"].as_array().expect("findings");
     let finding = findings
@@ -259,7 +259,7 @@ fn the_doctor_finds_what_is_wrong_and_says_how_to_mend_it() {
         .output()
         .expect("run vyomactl");
     let said = String::from_utf8_lossy(&nobody.stdout);
-    assert_eq!(nobody.status.code(), Some(9));
+    assert_eq!(nobody.status.code(), Some(17));
     assert!(
         said.contains("cannot connect") && said.contains("start the device"),
         "{said}"
