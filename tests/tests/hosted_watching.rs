@@ -1,10 +1,12 @@
 //! What a hosted daemon shows to whoever watches it: logs of several apps, events, uses of capabilities.
 
+use std::process::Command;
 use std::time::Duration;
 
 use vyoma_capabilities::capability::Capability;
 use vyoma_capabilities::control::{CapabilityUse, LogLine};
 use vyoma_capabilities::lifecycle::Phase;
+use vyoma_system_tests::from_make_test;
 use vyoma_system_tests::hosted::{HostedDaemon, Setup};
 
 const PROFILE: &str = "server-headless";
@@ -140,4 +142,130 @@ fn refusals_are_counted_whether_the_capability_is_granted_or_not() {
     assert_eq!((asks.used, asks.denied), (0, 2), "{asks:?}");
     let table = daemon.ctl_ok(&["caps", "asks"]);
     assert!(table.contains("not declared"), "{table}");
+}
+
+/// As a manifest says that an app is started again after a failure.
+fn failing(text: &str) -> String {
+    text.replace("restart = \"never\"", "restart = \"on-failure\"")
+}
+
+/// The files of an archive of `support`, by their names below its one folder.
+fn unpacked(archive: &std::path::Path) -> std::collections::BTreeMap<String, String> {
+    let output = Command::new("tar")
+        .args(["--extract", "--gzip", "--to-stdout", "--verbose", "--file"])
+        .arg(archive)
+        .output()
+        .expect("tar is there");
+    assert!(output.status.success(), "{output:?}");
+    let names = String::from_utf8(output.stderr).expect("names");
+    let mut files = std::collections::BTreeMap::new();
+    for name in names.lines() {
+        let one = Command::new("tar")
+            .args(["--extract", "--gzip", "--to-stdout", "--file"])
+            .arg(archive)
+            .arg(name)
+            .output()
+            .expect("tar is there");
+        let (_, below) = name.split_once('/').expect("one folder");
+        files.insert(
+            below.to_owned(),
+            String::from_utf8(one.stdout).expect("UTF-8"),
+        );
+    }
+    files
+}
+
+#[test]
+fn an_archive_for_a_bug_report_has_state_and_logs_and_no_secret() {
+    // What an environment has, what an app prints of it, and what looks like a secret.
+    let setup = Setup::new(PROFILE)
+        .app_as("env-args", "env-args", |text| {
+            text.replace(
+                "GREETING = \"hello = world\"",
+                "API = \"planted-secret-1\", MODE = \"on\"",
+            )
+            .replace("\"one\"", "\"password=planted-secret-2\"")
+        })
+        .app_as("trap", "trap", failing);
+    let daemon = setup.start();
+    daemon.wait_for_app("trap", "to be in quarantine", |app| {
+        app.phase == Phase::Quarantined
+    });
+    daemon.wait_for_app("env-args", "to have exited", |app| {
+        app.phase == Phase::Exited
+    });
+    assert!(
+        daemon
+            .texts("env-args")
+            .iter()
+            .any(|text| text.contains("planted-secret-1")),
+        "the app prints its environment"
+    );
+    let archive = setup.scratch().join("report.tar.gz");
+    let path = archive.to_str().expect("UTF-8");
+    let said = daemon.ctl_ok(&["support", path]);
+    assert!(said.contains("report.tar.gz"), "{said}");
+    let files = unpacked(&archive);
+    for name in [
+        "README.txt",
+        "about.json",
+        "info.json",
+        "ps.json",
+        "events.jsonl",
+        "findings.json",
+        "logs/env-args.jsonl",
+        "epitaphs/trap.json",
+        "caps/trap.json",
+    ] {
+        assert!(files.contains_key(name), "no {name} in {:?}", files.keys());
+    }
+    assert!(files["findings.json"].contains("quarantined"));
+    assert!(files["logs/env-args.jsonl"].contains("[value of API of env-args]"));
+    assert!(
+        files["logs/env-args.jsonl"].contains("on"),
+        "a word is no secret"
+    );
+    for (name, text) in &files {
+        assert!(!text.contains("planted-secret"), "{name}: {text}");
+    }
+    // Never over a file that is there.
+    let (code, said) = daemon.ctl_fails(&["support", path]);
+    assert!(code == 1 && said.contains("exists"), "{said}");
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong_and_says_how_to_mend_it() {
+    let setup = Setup::new(PROFILE).app_as("trap", "trap", failing);
+    let daemon = setup.start();
+    daemon.wait_for_app("trap", "to be in quarantine", |app| {
+        app.phase == Phase::Quarantined
+    });
+    let output = daemon.ctl(&["doctor", "--output", "json"]);
+    assert_eq!(output.status.code(), Some(17));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let findings = document["findings"].as_array().expect("findings");
+    let finding = findings
+        .iter()
+        .find(|finding| finding["id"] == "quarantined")
+        .unwrap_or_else(|| panic!("{document}"));
+    assert_eq!(finding["about"], "trap");
+    assert!(
+        finding["remedy"]
+            .as_str()
+            .is_some_and(|text| text.contains("vyomactl logs trap"))
+    );
+    let nobody = Command::new(from_make_test("VYOMACTL_BIN"))
+        .args(["--target", "/no/such.sock", "doctor"])
+        .output()
+        .expect("run vyomactl");
+    let said = String::from_utf8_lossy(&nobody.stdout);
+    assert_eq!(nobody.status.code(), Some(17));
+    assert!(
+        said.contains("cannot connect") && said.contains("start the device"),
+        "{said}"
+    );
+    daemon.ctl_ok(&["remove", "trap"]);
+    let healthy = daemon.ctl(&["doctor", "--output", "json"]);
+    let said = String::from_utf8_lossy(&healthy.stdout);
+    assert_eq!(healthy.status.code(), Some(0), "{said}");
 }

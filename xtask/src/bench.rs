@@ -2,6 +2,7 @@
 //! measured in the same run on the same machine; nothing in the page is typed by hand.
 
 mod engines;
+mod watch;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,8 @@ pub(crate) struct Options {
 enum Part {
     /// How fast guests run, engine by engine.
     Engines,
+    /// How soon what is saved runs, and what clients that follow logs cost.
+    Watch,
 }
 
 /// Apps in the full house, as many as `max_apps` of server-headless: all but one are echoes, one asks them all.
@@ -66,13 +69,20 @@ const IDLE: Duration = Duration::from_secs(5);
 pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
     let need = match options.only {
         Some(Part::Engines) => Need::Boot,
+        Some(Part::Watch) => Need::Build,
         None => Need::Everything,
     };
     setup::ensure(context, need)?;
     let path = context.root.join("docs/benchmarks.md");
+    if options.only == Some(Part::Watch) {
+        let (figures, section) = watch::measure(context, options.runs)?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        return finish(&path, &figures, &watch::insert(&text, &section), options);
+    }
     let (mut figures, section) = engines::measure(context, options.runs)?;
     let text = match options.only {
-        Some(Part::Engines) => std::fs::read_to_string(&path)
+        Some(_) => std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?,
         None => {
             let mut all = hosted(context, options.starts)?;
@@ -84,10 +94,25 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
             text
         }
     };
-    let text = engines::insert(&text, &section);
-    println!("{}", table(&figures));
+    let mut text = engines::insert(&text, &section);
+    if options.only.is_none() {
+        let (more, section) = watch::measure(context, options.runs)?;
+        figures.extend(more);
+        text = watch::insert(&text, &section);
+    }
+    finish(&path, &figures, &text, options)
+}
+
+/// Shows the figures, writes the page, and fails when a goal is missed.
+fn finish(
+    path: &Path,
+    figures: &[Figure],
+    text: &str,
+    options: &Options,
+) -> anyhow::Result<ExitCode> {
+    println!("{}", table(figures));
     if !options.dry_run {
-        write_atomically(&path, text.as_bytes())?;
+        write_atomically(path, text.as_bytes())?;
         say(format_args!("wrote {}", path.display()));
     }
     let missed = figures

@@ -28,7 +28,7 @@ const KEYS: [(&str, &str); 9] = [
     ("x", "stop"),
     ("a", "its lines only"),
     ("/", "filter"),
-    ("PgUp PgDn End", "scroll"),
+    ("PgUp PgDn", "scroll"),
     ("q", "quit"),
 ];
 
@@ -96,7 +96,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, palette: Palette) {
     let wanted = u16::try_from(device.apps.len())
         .unwrap_or(u16::MAX)
         .saturating_add(3);
-    let middle = wanted.clamp(6, (area.height - 3).div_ceil(2));
+    let middle = wanted.max(6).min((area.height - 3).div_ceil(2));
     let [tabs, head, apps, logs, foot] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),

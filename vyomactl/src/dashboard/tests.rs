@@ -177,12 +177,15 @@ fn every_size_of_a_terminal_is_drawn() {
             (300, 100),
         ] {
             let shown = text(&screen(&state, width, height, true));
-            let small = width < 40 || height < 10;
-            assert_eq!(
-                shown.contains("counter"),
-                !small,
-                "{width}x{height}:\n{shown}"
-            );
+            // The help lies over the names where there is little room.
+            if !help {
+                let small = width < 40 || height < 10;
+                assert_eq!(
+                    shown.contains("counter"),
+                    !small,
+                    "{width}x{height}:\n{shown}"
+                );
+            }
         }
     }
 }
@@ -336,7 +339,7 @@ fn a_lost_device_is_told_and_comes_back() {
     state.update(1, look);
     let shown = text(&screen(&state, 110, 30, true));
     assert!(
-        shown.contains("robotics-rt") && !shown.contains("does not answer"),
+        shown.contains("robotics-rt") && !shown.contains("trying again"),
         "{shown}"
     );
     press(&mut state, KeyCode::Right);

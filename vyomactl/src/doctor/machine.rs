@@ -14,14 +14,14 @@ const ABOUT: &str = "this machine";
 const TARGETS_MOST: u64 = 1024 * 1024;
 
 /// What is wrong here.
-pub(super) fn findings(place: &str, target: Option<&Target>) -> Vec<Finding> {
+pub(super) fn findings(target: Option<&Target>) -> Vec<Finding> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let config = std::env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(home.as_ref()?.join(".config")));
     let mut all = Vec::new();
-    if place.starts_with("ssh://") {
+    if matches!(target, Some(Target::Ssh(_))) {
         all.extend(ssh(&path, home.as_deref()));
     }
     if let Some(Target::Serial { port, .. }) = target {

@@ -30,7 +30,7 @@ pub(crate) fn doctor(
     let name = place
         .as_ref()
         .map_or_else(|_| words.join(" "), |place| place.name.clone());
-    let mut all = machine::findings(&name, place.as_ref().ok().map(|place| &place.target));
+    let mut all = machine::findings(place.as_ref().ok().map(|place| &place.target));
     match place.and_then(|place| look(&place.target, timeout)) {
         Ok(found) => all.extend(found),
         Err(failure) => all.push(Finding::unreachable(&name, &failure)),

@@ -32,6 +32,17 @@ fn every_command_answers_with_a_document() {
     assert_eq!(document(looking(), &["info"])["hostname"], "vyoma");
     let top = document(looking(), &["top"]);
     assert_eq!(top["device"]["max_apps"], 200);
+    // A stream of samples, one a line.
+    let samples = looking().run(&[
+        "top",
+        "--count",
+        "3",
+        "--interval",
+        "100ms",
+        "--output",
+        "json",
+    ]);
+    assert_eq!(samples.out.lines().count(), 3, "{}", samples.err);
     assert_eq!(top["apps"][1]["name"], "a");
     assert_eq!(top["apps"][1]["cpu_percent"], 1.0);
     let app = || "hello".to_owned();

@@ -6,6 +6,7 @@
 )]
 
 mod caps;
+mod dashboard;
 mod device;
 mod exit_codes;
 // The device of vyoma-mcu-core's own tests.

@@ -6,13 +6,15 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::Child;
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use vyoma_capabilities::control::{Request, Response};
 
 use crate::device::{App, Device, app, command, info};
 
-struct Terminal {
+/// A command on a terminal.
+pub(crate) struct Terminal {
     screen: File,
     child: Child,
 }
@@ -20,24 +22,28 @@ struct Terminal {
 impl Terminal {
     /// Runs `vyomactl` on a new terminal of 60 columns and 10 rows.
     fn run(device: &Device, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let target = device.target();
+        Self::start(
+            &[&["--target", target.as_str()], args].concat(),
+            (60, 10),
+            env,
+        )
+    }
+
+    /// Runs `vyomactl` on a new terminal of so many columns and rows.
+    pub(crate) fn start(args: &[&str], size: (u16, u16), env: &[(&str, &str)]) -> Self {
         let master: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
-        let size = Winsize {
-            ws_row: 10,
-            ws_col: 60,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&master, size).unwrap();
+        tcsetwinsize(&master, winsize(size)).unwrap();
         let terminal = OpenOptions::new()
             .read(true)
             .write(true)
             .open(name.to_str().unwrap())
             .unwrap();
-        let target = device.target();
-        let child = command(&[&["--target", target.as_str()], args].concat())
+        let child = command(args)
+            .env("TERM", "xterm-256color")
             .envs(env.iter().copied())
             .stdin(terminal.try_clone().unwrap())
             .stdout(terminal.try_clone().unwrap())
@@ -48,6 +54,26 @@ impl Terminal {
             screen: master.into(),
             child,
         }
+    }
+
+    /// What comes next, in whatever pieces; empty at the end.
+    pub(crate) fn read(&mut self) -> Vec<u8> {
+        let mut buffer = [0; 4096];
+        // A terminal without another side reads as an input error.
+        let count = self.screen.read(&mut buffer).unwrap_or(0);
+        buffer[..count].to_vec()
+    }
+
+    /// Keys.
+    pub(crate) fn write(&mut self, keys: &str) {
+        self.screen.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Another size; the program is told as the kernel would, if the terminal were the one that controls it.
+    pub(crate) fn resize(&mut self, size: (u16, u16)) {
+        tcsetwinsize(&self.screen, winsize(size)).unwrap();
+        let process = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        kill_process(process, Signal::WINCH).unwrap();
     }
 
     /// Reads until `text` has been shown; everything up to there.
@@ -66,12 +92,21 @@ impl Terminal {
     }
 
     /// Reads to the end; what was shown and the exit code.
-    fn end(mut self) -> (String, Option<i32>) {
+    pub(crate) fn end(mut self) -> (String, Option<i32>) {
         let mut shown = Vec::new();
         // A terminal without another side reads as an input error.
         let _ = self.screen.read_to_end(&mut shown);
         let status = self.child.wait().unwrap();
         (String::from_utf8_lossy(&shown).into_owned(), status.code())
+    }
+}
+
+fn winsize((columns, rows): (u16, u16)) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
     }
 }
 
