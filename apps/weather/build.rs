@@ -1,5 +1,5 @@
 //! How the component is linked.
 
 fn main() {
-    vyoma_build::small_app(4096);
+    vyoma_build::small_app(8192);
 }

@@ -217,7 +217,7 @@ impl Machine {
                 let state_of = self.line(chip, line).cloned().unwrap_or_default();
                 if state_of.output.is_some() {
                     return Err(state(format!(
-                        "an app drives {part}; expected an input, or sim get"
+                        "{part} is driven, by an app or to its safe state; expected an input, or sim get"
                     )));
                 }
                 if state_of.stuck || state_of.broken {
@@ -249,7 +249,9 @@ impl Machine {
                         SpiPart::Mcp3008(values) => (values, 0x3ff),
                         SpiPart::Max31855(values) => (values, 0x3fff),
                         SpiPart::Mcp4921 { .. } => {
-                            return Err(state(format!("an app drives {part}; expected sim get")));
+                            return Err(state(format!(
+                                "{part} is driven by an app; expected sim get"
+                            )));
                         }
                         SpiPart::Loopback | SpiPart::Broken => return Err(no_values(part)),
                     };
@@ -367,7 +369,7 @@ impl Machine {
                     continue;
                 };
                 let level = if line.level() { "high" } else { "low" };
-                let driven = line.output.map_or("", |_| ", driven by an app");
+                let driven = line.output.map_or("", |_| ", driven");
                 let fault = match (line.broken, line.stuck) {
                     (true, _) => PartFault::Broken,
                     (false, true) => PartFault::Stuck,

@@ -156,7 +156,7 @@ fn output() -> Result<(), Error> {
 }
 
 fn both_ways() -> Result<(), Error> {
-    let mut pin = InOut::open("RELAY", Flags::default())?;
+    let mut pin = InOut::open("BUTTON", Flags::default())?;
     let before = pin.is_high()?;
     pin.set_low()?;
     println!("in-out: {before}, then {}", pin.is_high()?);

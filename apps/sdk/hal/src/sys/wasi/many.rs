@@ -28,10 +28,11 @@ pub(super) enum Kind<'a> {
 }
 
 /// `variant operation`: 16 bytes, aligned to 8, the payload at byte 8.
-#[repr(C, align(8))]
+#[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 struct Operation {
-    tag: u8,
+    /// One byte, the lowest; the rest is padding.
+    tag: u64,
     payload: [u32; 2],
 }
 
