@@ -85,9 +85,13 @@ impl Simulator {
     /// Starts to simulate `board`.
     pub fn start(board: &Board) -> io::Result<Self> {
         let (woken, wake) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        let serials = board.uart.iter().map(|port| SerialLine {
-            script: port.serial.clone().unwrap_or_default(),
-            ..SerialLine::default()
+        let serials = board.uart.iter().map(|port| {
+            let script = port.serial.clone().unwrap_or_default();
+            SerialLine {
+                broken: script.broken,
+                script,
+                ..SerialLine::default()
+            }
         });
         let state = State {
             board: board.clone(),
@@ -154,10 +158,9 @@ impl Simulator {
             && let Some(serial) = state.serials.get_mut(port)
         {
             serial.line.clear();
+            let _ = rustix::io::write(&ours, serial.script.says.as_bytes());
             if serial.broken {
                 hang_up(&ours);
-            } else {
-                let _ = rustix::io::write(&ours, serial.script.says.as_bytes());
             }
         }
         state.ends.push(End { socket: ours, what });

@@ -32,7 +32,9 @@ const I2C_DEVICE: &[&str] = &["address", "part", "width", "registers", "fault", 
 const SPI: &[&str] = &[
     "bus", "cs", "label", "device", "hz", "mode", "part", "values", "feeds",
 ];
-const UART: &[&str] = &["port", "label", "device", "echo", "says", "replies"];
+const UART: &[&str] = &[
+    "port", "label", "device", "echo", "says", "replies", "broken",
+];
 const ADC: &[&str] = &[
     "channel",
     "label",
@@ -329,6 +331,7 @@ fn uart(table: &Table<'_>) -> Result<UartPort, ConfigError> {
         echo: table.switch("echo", false)?,
         says: says.unwrap_or_default().to_string(),
         replies,
+        broken: table.switch("broken", false)?,
     };
     Ok(UartPort {
         port,

@@ -90,4 +90,6 @@ pub struct Serial {
     pub says: String,
     /// Said in answer to a line (without its end).
     pub replies: BTreeMap<String, String>,
+    /// After what it says, nobody is there any more.
+    pub broken: bool,
 }

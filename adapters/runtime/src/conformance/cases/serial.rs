@@ -34,7 +34,7 @@ fn passed(outcome: &Outcome) -> bool {
 macro_rules! uart_guest {
     ($($body:literal),+ $(,)?) => {
         concat!(
-            "(data (i32.const 256) \"GPSMODEMECHO0\")
+            "(data (i32.const 256) \"GPSMODEMECHO0GONE\")
              (data (i32.const 304) \"AT+CSQ\\r\\nhello\")
              (func $port (param $at i32) (param $length i32) (param $some i32) (param $baud i32) (param $bits i32)
                (call $uart.open (local.get $at) (local.get $length) (local.get $some) (local.get $baud)
@@ -122,6 +122,25 @@ fn uart_cases() -> Vec<Run> {
                        (i32.const 0))"
                 ),
                 |o| passed(o) && o.stdout == b"+CSQ: 17,0\r\nOK\r\n",
+            )
+        },
+        Run {
+            grants: uart(Some(3), None),
+            ..run(
+                "of_a_serial_device_that_is_gone_the_rest_is_read_and_then_the_stream_is_at_its_end",
+                uart_guest!(
+                    "(func $run (result i32) (local $in i32)
+                       (call $open (i32.const 2) (i32.const 269) (i32.const 4))
+                       (local.set $in (i32.load (i32.const 24)))
+                       (call $input-stream.blocking-read (local.get $in) (i64.const 500) (i32.const 40))
+                       (call $check (i32.const 3) (i32.eqz (i32.load8_u (i32.const 40))))
+                       (call $print (i32.load (i32.const 44)) (i32.load (i32.const 48)))
+                       (call $input-stream.blocking-read (local.get $in) (i64.const 500) (i32.const 40))
+                       (call $check (i32.const 4) (i32.load8_u (i32.const 40)))
+                       (call $check (i32.const 5) (i32.eq (i32.load8_u (i32.const 44)) (i32.const 1)))
+                       (i32.const 0))"
+                ),
+                |o| passed(o) && o.stdout == b"$GPR",
             )
         },
         Run {

@@ -36,6 +36,9 @@ struct Operation {
     payload: [u32; 2],
 }
 
+const _: () =
+    assert!(size_of::<Operation>() == 16 && core::mem::offset_of!(Operation, payload) == 8);
+
 /// Where the host puts results: aligned as lists of addresses are.
 #[repr(C, align(4))]
 struct Place([u8; MOST_READ + MOST * RESULT + TEXT]);
