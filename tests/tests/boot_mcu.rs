@@ -394,9 +394,9 @@ fn an_app_talks_on_a_serial_port_of_its_own_that_no_other_gets() {
         (
             "second",
             &str::to_owned as &dyn Fn(&str) -> String,
-            "UART2: already-in-use",
+            "UART2: already in use",
         ),
-        ("mute", &mute, "UART2: not-allowed"),
+        ("mute", &mute, "UART2: not declared in vyoma.toml"),
     ] {
         let folder = setup.folder("port", name, change);
         board.ctl_ok(&["install", &text(&folder)]);
