@@ -99,15 +99,24 @@ fn an_app_is_installed_replaced_and_removed_over_the_serial_line_while_others_ke
     board.wait_for_log("sensor", "reading 2:");
     counts_on(&board, before);
 
-    // Another version: the same component, with another manifest.
+    // Another version: the same component, with another manifest, which declares what no microcontroller has.
     let newer = setup.folder("sensor", "newer", |manifest| {
         manifest
+            .replace("stdio = true", "stdio = true\nnetwork = true")
             .replace("name = \"newer\"", "name = \"sensor\"")
             .replace("version = \"0.1.0\"", "version = \"0.2.0\"")
     });
     board.ctl_ok(&["install", &text(&newer)]);
     assert_eq!(board.app("sensor").version, "0.2.0");
     board.wait_for_log("sensor", "reading 1:");
+    // One warning, and it runs.
+    assert_eq!(board.app("sensor").unavailable, ["network"]);
+    let warnings = board.events().into_iter();
+    let warnings: Vec<_> = warnings.filter(|event| event.kind == "warning").collect();
+    assert!(
+        warnings.len() == 1 && warnings[0].detail.contains("network"),
+        "{warnings:?}"
+    );
 
     board.ctl_ok(&["stop", "sensor"]);
     assert_eq!(board.app("sensor").phase, Phase::Stopped);
@@ -394,9 +403,9 @@ fn an_app_talks_on_a_serial_port_of_its_own_that_no_other_gets() {
         (
             "second",
             &str::to_owned as &dyn Fn(&str) -> String,
-            "UART2: already-in-use",
+            "UART2: already in use",
         ),
-        ("mute", &mute, "UART2: not-allowed"),
+        ("mute", &mute, "UART2: not declared in vyoma.toml"),
     ] {
         let folder = setup.folder("port", name, change);
         board.ctl_ok(&["install", &text(&folder)]);

@@ -49,6 +49,8 @@ pub struct Heap {
     lowest: u32,
     /// Requests that could not be met.
     refused: u32,
+    /// Bytes of the largest free block when somebody last looked.
+    hole: u32,
 }
 
 impl Heap {
@@ -68,6 +70,7 @@ impl Heap {
             peak: 0,
             lowest: end,
             refused: 0,
+            hole: 0,
         }
     }
 
@@ -142,8 +145,28 @@ impl Heap {
         (words.load(position.wrapping_sub(HEADER)) & !USED).saturating_sub(HEADER)
     }
 
-    /// Leaves the heap about `spare` bytes to grow by, and gives where what it will never use ends: a multiple of 8.
+    /// Looks for the largest free block, which [`Heap::settle`] then counts.
+    pub fn find_holes(&mut self, words: &impl Words) {
+        self.hole = 0;
+        let mut at = self.low;
+        while at < self.end {
+            let header = words.load(at);
+            let size = header & !USED;
+            if size == 0 {
+                // Somebody wrote over it.
+                return;
+            }
+            if header & USED == 0 {
+                self.hole = self.hole.max(size);
+            }
+            at = at.saturating_add(size);
+        }
+    }
+
+    /// Leaves the heap about `spare` bytes, in one piece within it or to grow by, and gives where what it will never use ends: a
+    /// multiple of 8. Reads no header: what holes there are says [`Heap::find_holes`].
     pub fn settle(&mut self, spare: u32) -> u32 {
+        let spare = if self.hole < spare { spare } else { 0 };
         let floor = self.low.saturating_sub(spare) / ALIGN * ALIGN;
         self.floor = self.floor.max(floor);
         self.floor
@@ -318,6 +341,20 @@ mod tests {
     }
 
     #[test]
+    fn a_hole_that_is_large_enough_is_room_to_grow_by() {
+        for (hole, left) in [(600, 0), (300, 512)] {
+            let (mut heap, mut words) = heap(8192);
+            let block = heap.allocate(&mut words, hole).unwrap();
+            heap.allocate(&mut words, 1000).unwrap();
+            heap.free(&mut words, block);
+            heap.find_holes(&words);
+            heap.settle(512);
+            assert_eq!(heap.left() / 8 * 8, left, "a hole of {hole} bytes");
+            assert!(heap.allocate(&mut words, 500).is_some());
+        }
+    }
+
+    #[test]
     fn a_header_that_somebody_overwrote_is_the_end_of_it_and_of_nothing_else() {
         let (mut heap, mut words) = heap(256);
         heap.allocate(&mut words, 16).unwrap();
@@ -326,6 +363,7 @@ mod tests {
         assert!(heap.allocate(&mut words, 16).is_some());
         let at = heap.low;
         words.store(at, 0xffff_fff8 | USED);
+        heap.find_holes(&words);
         assert!(heap.allocate(&mut words, 16).is_some());
     }
 

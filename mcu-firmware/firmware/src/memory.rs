@@ -198,6 +198,14 @@ impl Words for Headers {
     }
 }
 
+/// Finds out what room there is within the heap of the app that runs: it needs so much less to grow by.
+pub(crate) fn find_holes() {
+    with_space(|space| {
+        let words = Headers(space.base);
+        space.heap.find_holes(&words);
+    });
+}
+
 /// The firmware's own heap.
 struct Own(UnsafeCell<Option<Space>>);
 

@@ -81,7 +81,11 @@ fn check_probe() -> anyhow::Result<()> {
             "{PROBE_RS} is not installed; it writes to real boards; install it with `cargo install probe-rs-tools --locked` and try again"
         );
     }
-    let listed = capture(Command::new(PROBE_RS).arg("list"))?;
+    found(&capture(Command::new(PROBE_RS).arg("list"))?)
+}
+
+/// Whether `probe-rs list` lists a probe.
+fn found(listed: &str) -> anyhow::Result<()> {
     // One a line, numbered: `[0]: STLink V2-1 -- 0483:374b:... (ST-LINK)`.
     ensure!(
         listed
@@ -90,4 +94,23 @@ fn check_probe() -> anyhow::Result<()> {
         "no debug probe is connected; expected the board's ST-LINK on USB, as `{PROBE_RS} list` shows it; on Linux, udev rules may be missing"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_probe_it_is_said_what_is_missing_and_what_to_look_at() {
+        for none in ["", "No debug probes were found.\n"] {
+            let error = found(none).unwrap_err().to_string();
+            assert!(error.contains("no debug probe is connected"), "{error}");
+            assert!(
+                error.contains("ST-LINK") && error.contains("udev"),
+                "{error}"
+            );
+        }
+        let one = "The following debug probes were found:\n[0]: STLink V2-1 -- 0483:374b:0669FF (ST-LINK)\n";
+        assert!(found(one).is_ok());
+    }
 }

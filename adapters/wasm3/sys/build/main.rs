@@ -27,7 +27,8 @@ const SMALL: [(&str, &str); 10] = [
     ("d_m3MaxDuplicateFunctionImpl", "1"),
     // Only switches the check on: the limit itself is set for each call.
     ("d_m3MaxNativeStack", "4096"),
-    ("d_m3CodePageAlignSize", "1024"),
+    // Half a page of code and one of constants are not full: smaller pages waste less, and code goes on from one to the next.
+    ("d_m3CodePageAlignSize", "512"),
     // MICROCONTROLLER in adapters/runtime/src/sizes.rs; the function itself is a level, too.
     ("d_m3MaxFunctionStackHeight", "192"),
     ("d_m3ValCtrlDepth", "64"),

@@ -26,6 +26,14 @@ void  vyoma_wasm3_limit_stack  (IM3Runtime io_runtime, void * i_lowest)
     io_runtime->stackLimit = i_lowest;
 }
 
+// After everything was compiled: gives back what compiling needed, which lies at the end of the runtime (build/patches/runtime.rs).
+// Only where `realloc` makes a block smaller without moving it: everything points to the runtime.
+void  vyoma_wasm3_forget_compiler  (IM3Runtime io_runtime)
+{
+    void * same = realloc (io_runtime, offsetof (M3Runtime, compilation));
+    (void) same;
+}
+
 uint32_t  vyoma_wasm3_grow_refused  (IM3Runtime i_runtime)          { return i_runtime->growRefused; }
 
 void  vyoma_wasm3_set_userdata  (IM3Runtime io_runtime, void * i_userdata)

@@ -117,6 +117,8 @@ unsafe extern "C" {
     pub fn vyoma_wasm3_limit_bytes(runtime: *mut Runtime, bytes: u32);
     /// A wasm call traps when the native stack is below this address.
     pub fn vyoma_wasm3_limit_stack(runtime: *mut Runtime, lowest: *mut c_void);
+    /// After compiling: gives back what that needed. Only where `realloc` makes a block smaller without moving it.
+    pub fn vyoma_wasm3_forget_compiler(runtime: *mut Runtime);
     /// 1 when the last `memory.grow` was refused.
     pub fn vyoma_wasm3_grow_refused(runtime: *mut Runtime) -> u32;
     /// Replaces the runtime's pointer.

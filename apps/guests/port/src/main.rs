@@ -1,69 +1,57 @@
 //! Opens the serial port that its argument names, sends every line back that comes in, the other way round, and says how many
-//! there were. Ends at the line `close`. Without `std`, so that it fits a microcontroller.
+//! there were. Ends at the line `close`.
 #![cfg_attr(target_os = "wasi", no_std, no_main)]
 
-// What is generated, and what is called by nobody.
-#[allow(clippy::pedantic, missing_docs, unreachable_pub, dead_code)]
-mod bindings {
-    wit_bindgen::generate!({
-        path: "../../../capabilities/wit",
-        inline: "
-            package vyoma:port;
-            world serial {
-                import vyoma:uart/uart@0.1.0;
-            }
-        ",
-        world: "vyoma:port/serial",
-        generate_all,
-    });
-}
-
-extern crate alloc;
-
-use alloc::vec::Vec;
-
-use bindings::vyoma::uart::uart;
+use embedded_io::{Read as _, Write as _};
 use vyoma::{ExitCode, args, println};
+use vyoma_hal::uart::{Error, Port};
 
-vyoma::main!(main, heap = 2048);
+vyoma::main!(main);
 
-/// Longest line.
+/// Longest line, with its end.
 const LINE: usize = 64;
 
 fn main() -> ExitCode {
     let mut room = [0; 32];
     let name = args(&mut room).nth(1).unwrap_or("");
-    let (port, input, output) = match uart::open(name, None) {
-        Ok(opened) => opened,
+    let port = match Port::open(name, None) {
+        Ok(port) => port,
         Err(error) => {
-            println!("{name}: {}", error.name());
+            println!("{name}: {error}");
             return ExitCode::FAILURE;
         }
     };
-    println!("open at {}", port.get_config().baud);
-    let mut lines = 0_u32;
-    let mut line: Vec<u8> = Vec::with_capacity(LINE);
+    println!("open at {}", port.config().baud);
+    if answer(port).is_err() {
+        println!("{name} is gone");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Answers until it is told to close.
+fn answer(mut port: Port) -> Result<(), Error> {
+    let mut line = [0; LINE];
+    let (mut length, mut lines) = (0, 0_u32);
     loop {
-        let Ok(bytes) = input.blocking_read(16) else {
-            return ExitCode::FAILURE;
-        };
-        for byte in bytes {
-            if byte != b'\n' {
-                if line.len() < LINE {
-                    line.push(byte);
+        let mut bytes = [0; 16];
+        let count = port.read(&mut bytes)?;
+        for byte in bytes.iter().take(count) {
+            if *byte != b'\n' {
+                if let Some(place) = line[..LINE - 1].get_mut(length) {
+                    *place = *byte;
+                    length += 1;
                 }
                 continue;
             }
-            if line == b"close" {
-                println!("{lines} lines, {} lost", port.lost() as u32);
-                return ExitCode::SUCCESS;
+            if line[..length] == *b"close" {
+                println!("{lines} lines, {} lost", port.lost());
+                return Ok(());
             }
-            line.reverse();
-            line.push(b'\n');
-            if output.blocking_write_and_flush(&line).is_err() {
-                return ExitCode::FAILURE;
-            }
-            line.clear();
+            line[..length].reverse();
+            line[length] = b'\n';
+            port.write_all(&line[..=length])?;
+            length = 0;
             lines += 1;
             println!("line {lines}");
         }

@@ -14,6 +14,7 @@ use super::services::Board;
 use super::svc::{call, end, end_formatted, end_with};
 use crate::calls::{Call, End};
 use crate::constants::STACK_BYTES;
+use crate::memory;
 
 /// Bytes of wasm3's value stack: parameters, locals and operands of all calls that are under way. Formatting a float, the
 /// deepest that small apps do, takes half of it.
@@ -124,7 +125,7 @@ fn prepare(component: &'static [u8], estimate: &mut u32) -> Result<Loaded, Failu
     drop(program);
 
     let pages = needs.memory_pages.min(PAGE) as u32;
-    let machine = Machine::new(
+    let mut machine = Machine::new(
         module,
         &Limits {
             stack_bytes: VALUE_STACK,
@@ -145,6 +146,9 @@ fn prepare(component: &'static [u8], estimate: &mut u32) -> Result<Loaded, Failu
     for name in names {
         functions.push(function(name)?);
     }
+    // SAFETY: `realloc` is memory.rs's, which makes a block smaller where it is.
+    unsafe { machine.forget_compiler() };
+    memory::find_holes();
     Ok(Loaded {
         run,
         machine,

@@ -22,6 +22,20 @@ pub(super) const PATCHES: &[Patch] = &[
         "    else\n    {\n        _r0 = -1;\n    }\n",
         "    else\n    {\n        _r0 = -1;\n        runtime->growRefused = true;\n    }\n",
     ),
+    // What compiling needs lies at the end of a runtime, so that it can be given back when everything is compiled
+    // (vyoma_wasm3_forget_compiler).
+    patch(
+        "m3_env.h",
+        1,
+        "    M3Compilation           compilation;\n\n    IM3Environment          environment;\n",
+        "    IM3Environment          environment;\n",
+    ),
+    patch(
+        "m3_env.h",
+        1,
+        "	u32						newCodePageSequence;\n}\nM3Runtime;",
+        "	u32						newCodePageSequence;\n\n    M3Compilation           compilation;\n}\nM3Runtime;",
+    ),
     // A memory that grows during a call from the host (`cabi_realloc`) computed the end of the value stack from where that
     // call began: the guest could then write past it.
     patch(
