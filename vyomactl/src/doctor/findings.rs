@@ -89,8 +89,8 @@ pub(super) struct Device {
     pub(super) now_ms: u64,
     /// All and free KiB of the data disk; absent: it does not tell.
     pub(super) disk: Option<(u64, u64)>,
-    /// The hardware watchdog; the outer one is absent when it does not tell.
-    pub(super) watchdog: Option<Option<String>>,
+    /// Whether it has a hardware watchdog; absent: it does not tell.
+    pub(super) has_watchdog: Option<bool>,
 }
 
 /// What is wrong with a device and its apps.
@@ -135,7 +135,7 @@ pub(super) fn of(info: &DeviceInfo, apps: &[AppStatus], device: &Device) -> Vec<
             "make a report with `vyomactl support`",
         ));
     }
-    if info.mode == "pid1" && device.watchdog == Some(None) {
+    if info.mode == "pid1" && device.has_watchdog == Some(false) {
         all.push(Finding::note(
             "watchdog",
             about,
@@ -281,7 +281,7 @@ mod tests {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             now_ms: NOW,
             disk: Some((1_000_000, 900_000)),
-            watchdog: Some(Some("softdog".to_owned())),
+            has_watchdog: Some(true),
         }
     }
 
@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn a_missing_watchdog_is_noted_on_devices_only() {
         let device = Device {
-            watchdog: Some(None),
+            has_watchdog: Some(false),
             ..device()
         };
         assert_eq!(only(&info(), app(), &device), ("watchdog", Level::Note));
@@ -419,7 +419,7 @@ mod tests {
             versions: None,
             ..app()
         };
-        assert_eq!(of(&info, &[interpreted.clone()], &device()), []);
+        assert_eq!(of(&info, std::slice::from_ref(&interpreted), &device()), []);
         info.ahead_of_time = Some(AheadOfTime {
             engine: String::new(),
             target: String::new(),

@@ -52,7 +52,7 @@ fn ssh(path: &std::ffi::OsStr, home: Option<&Path>) -> Vec<Finding> {
     let keys = folder
         .iter()
         .filter_map(|folder| fs::read_dir(folder).ok())
-        .flat_map(|entries| entries.flatten())
+        .flat_map(Iterator::flatten)
         .filter(|entry| {
             let name = entry.file_name();
             let name = name.to_string_lossy();

@@ -78,7 +78,7 @@ pub(crate) fn of_device(
         version: client.version.clone(),
         now_ms,
         disk: None,
-        watchdog: None,
+        has_watchdog: None,
     };
     // A microcontroller has neither; what it does not tell is not judged.
     let _ = diagnose(client, &mut device);
@@ -93,7 +93,9 @@ fn diagnose(client: &mut Client, device: &mut Device) -> Result<(), Failure> {
             Response::Diagnosis(Diagnosis::Disk { total_kb, free_kb }) => {
                 device.disk = Some((total_kb, free_kb));
             }
-            Response::Diagnosis(Diagnosis::Watchdog(watchdog)) => device.watchdog = Some(watchdog),
+            Response::Diagnosis(Diagnosis::Watchdog(watchdog)) => {
+                device.has_watchdog = Some(watchdog.is_some());
+            }
             Response::Diagnosis(_) => {}
             other => return Err(client.unexpected(&other)),
         }

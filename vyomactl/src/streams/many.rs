@@ -46,6 +46,7 @@ pub(super) fn show(
     let mut failures = Failures {
         places,
         first: None,
+        following: question.follows(),
     };
     if question.follows() {
         follow(places, &told, &mut failures, out)?;
@@ -85,6 +86,7 @@ fn listen(
 struct Failures<'a> {
     places: &'a [Place],
     first: Option<Failure>,
+    following: bool,
 }
 
 impl Failures<'_> {
@@ -97,11 +99,14 @@ impl Failures<'_> {
             return Err(failure);
         }
         let failure = failure.of_device(&self.places[number].name);
-        if self.first.is_none() {
-            self.first = Some(failure);
-        } else {
+        if self.following {
+            // Whoever follows is told now: the end may be far.
+            let said = format!("{}; the others are followed on", failure.message());
+            eprintln!("vyomactl: {}", clean(&said));
+        } else if self.first.is_some() {
             eprintln!("vyomactl: {}", clean(failure.message()));
         }
+        self.first.get_or_insert(failure);
         Ok(())
     }
 }

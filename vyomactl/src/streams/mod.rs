@@ -159,7 +159,7 @@ impl Question {
             },
             _ => 0,
         };
-        let from_ms = since.map_or(0, |since| since.from_ms(now_ms));
+        let from_ms = since.map_or(0, |since| since.begins_ms(now_ms));
         let request = match self {
             Self::Logs {
                 apps,

@@ -51,7 +51,7 @@ only you know what your apps print.
 /// The files of the archive.
 #[derive(Default)]
 struct Files {
-    files: BTreeMap<String, Vec<u8>>,
+    by_name: BTreeMap<String, Vec<u8>>,
     bytes: usize,
     /// Documents that did not fit.
     left_out: u64,
@@ -83,13 +83,16 @@ impl Files {
             return;
         }
         self.bytes += bytes.len();
-        self.files.entry(name.to_owned()).or_default().extend(bytes);
+        self.by_name
+            .entry(name.to_owned())
+            .or_default()
+            .extend(bytes);
     }
 
     /// The archive: tar, packed by gzip.
     fn archive(&self, folder: &str, time: u64) -> std::io::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-        for (name, bytes) in &self.files {
+        for (name, bytes) in &self.by_name {
             let mut header = tar::Header::new_gnu();
             header.set_size(bytes.len() as u64);
             header.set_mode(0o644);
@@ -137,7 +140,7 @@ pub(crate) fn support(
             "done": "support",
             "file": shown,
             "bytes": archive.len(),
-            "files": files.files.keys().collect::<Vec<_>>(),
+            "files": files.by_name.keys().collect::<Vec<_>>(),
             "left_out": files.left_out,
         }));
     }
@@ -150,7 +153,7 @@ pub(crate) fn support(
     out.line(&clean(&format!(
         "{shown}: {} in {} files; look at it before you send it",
         units::kib((archive.len() as u64).div_ceil(1024)),
-        files.files.len()
+        files.by_name.len()
     )))
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use vyoma_capabilities::control::{Request, Response};
 
-use crate::device::{Device, command, event, info, log_line};
+use crate::device::{Device, command, event, info, log_line, run};
 
 fn logs(follow: bool) -> Request {
     Request::Logs {
@@ -106,6 +106,70 @@ fn earlier_lines_of_several_apps_are_put_in_order_before_they_are_cut_to_the_las
         .filter_map(|line| line.split_whitespace().last())
         .collect();
     assert_eq!(texts, ["b5", "b7", "a9"]);
+}
+
+/// A device that says these lines, by their times.
+fn says(times: &[u64], follow: bool) -> Device {
+    let mut answers: Vec<Response> = times
+        .iter()
+        .map(|time_ms| {
+            let mut line = log_line(&format!("at {time_ms}"));
+            line.time_ms = *time_ms;
+            Response::LogLine(line)
+        })
+        .collect();
+    answers.push(Response::Done);
+    Device::answers(logs(follow), answers)
+}
+
+#[test]
+fn lines_of_two_devices_are_merged_by_time_and_say_whose_they_are() {
+    for follow in [false, true] {
+        let (one, two) = (says(&[1, 4, 5], follow), says(&[2, 3, 6], follow));
+        let (first, second) = (one.target(), two.target());
+        let mut args = vec!["-t", &first, "-t", &second, "--output", "json", "logs"];
+        args.extend(follow.then_some("-f"));
+        let outcome = run(&args);
+        assert_eq!(outcome.code, 0, "{}", outcome.err);
+        one.finish();
+        two.finish();
+        let lines: Vec<(u64, bool)> = outcome
+            .out
+            .lines()
+            .map(|line| {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                (line["time_ms"].as_u64().unwrap(), line["device"] == first)
+            })
+            .collect();
+        let expected = [
+            (1, true),
+            (2, false),
+            (3, false),
+            (4, true),
+            (5, true),
+            (6, false),
+        ];
+        // What is followed comes as it comes: only what came within a moment is put in order.
+        assert!(
+            lines == expected || follow && lines.len() == expected.len(),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_leaves_the_others_lines_and_is_told() {
+    let device = says(&[1, 2], false);
+    let target = device.target();
+    let outcome = run(&["-t", &target, "-t", "/no/such.sock", "logs"]);
+    device.finish();
+    assert_eq!(outcome.out.lines().count(), 2, "{}", outcome.out);
+    assert!(
+        outcome.code == 10 && outcome.err.contains("/no/such.sock"),
+        "{}: {}",
+        outcome.code,
+        outcome.err
+    );
 }
 
 #[test]
