@@ -109,8 +109,15 @@ impl Ssh {
             _ => return failure,
         }
         self.ends();
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
+        // What it has started itself may hold its error output open for longer: that is not waited for.
+        let deadline = Instant::now() + ENDING;
+        while self
+            .reader
+            .as_ref()
+            .is_some_and(|reader| !reader.is_finished())
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(LOOK);
         }
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         explain::explain(&self.remote, &String::from_utf8_lossy(&said)).unwrap_or(failure)

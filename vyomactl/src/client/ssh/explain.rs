@@ -81,6 +81,11 @@ pub(super) fn explain(remote: &Remote, said: &str) -> Option<Failure> {
             Exit::Protocol,
             "ssh and the device have no method in common; use OpenSSH 7.3 or later, with an ed25519 or ECDSA key".to_owned(),
         )
+    } else if has("closed by remote host") || has("Broken pipe") || has("Connection reset") {
+        (
+            Exit::Lost,
+            "the connection broke off before it had answered; if it is restarting, try again in a while, and look at `vyomactl events`".to_owned(),
+        )
     } else {
         let last = said.lines().map(str::trim).rfind(|line| !line.is_empty())?;
         (
@@ -149,6 +154,11 @@ mod tests {
                 "exec request failed on channel 0",
                 Exit::Protocol,
                 "vyomad control",
+            ),
+            (
+                "Connection to device.lan closed by remote host.",
+                Exit::Lost,
+                "try again in a while",
             ),
             ("ssh: something new\n\n", Exit::Lost, "ssh: something new"),
         ] {
