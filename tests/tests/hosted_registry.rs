@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use vyoma_capabilities::hex;
 use vyoma_capabilities::lifecycle::Phase;
 use vyoma_system_tests::from_make_test;
 use vyoma_system_tests::hosted::{Setup, copy_app, wait_for};
@@ -72,7 +73,8 @@ impl Registry {
 
     fn manifest(&self, name: &str, tag: &str) -> Value {
         let accept = "Accept: application/vnd.oci.image.manifest.v1+json\r\n";
-        let (status, _, body) = self.http("GET", &format!("/v2/{name}/manifests/{tag}"), accept, &[]);
+        let (status, _, body) =
+            self.http("GET", &format!("/v2/{name}/manifests/{tag}"), accept, &[]);
         assert_eq!(status, 200);
         serde_json::from_slice(&body).expect("JSON")
     }
@@ -95,7 +97,9 @@ impl Drop for Registry {
 
 fn app(setup: &Setup, version: &str) -> PathBuf {
     let folder = setup.scratch().join("app");
-    copy_app("echo", &folder, "app", |text| text.replace("0.1.0", version));
+    copy_app("echo", &folder, "app", |text| {
+        text.replace("0.1.0", version)
+    });
     folder
 }
 
@@ -107,11 +111,7 @@ fn vyomactl(arguments: &[&str]) -> Output {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let digits: String = Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("sha256:{digits}")
+    format!("sha256:{}", hex::encode(&Sha256::digest(bytes).into()))
 }
 
 #[test]
@@ -146,21 +146,45 @@ fn an_app_is_pushed_as_the_standard_wasm_artifact_and_installed_from_the_registr
     let (_, _, config) = registry.http("GET", &format!("/v2/team/app/blobs/{config}"), "", &[]);
     let config: Value = serde_json::from_slice(&config).expect("JSON");
     assert_eq!(
-        (&config["architecture"], &config["os"], &config["layerDigests"]),
-        (&json!("wasm"), &json!("wasip2"), &json!([digest(&component)]))
+        (
+            &config["architecture"],
+            &config["os"],
+            &config["layerDigests"]
+        ),
+        (
+            &json!("wasm"),
+            &json!("wasip2"),
+            &json!([digest(&component)])
+        )
     );
-    assert!(config["component"]["imports"].as_array().is_some_and(|imports| !imports.is_empty()));
+    assert!(
+        config["component"]["imports"]
+            .as_array()
+            .is_some_and(|imports| !imports.is_empty())
+    );
     daemon.ctl_ok(&["install", &reference]);
     let running = daemon.wait_for_app("app", "to run", |app| app.phase == Phase::Running);
     assert_eq!(
-        (running.version.as_str(), format!("sha256:{}", running.sha256)),
+        (
+            running.version.as_str(),
+            format!("sha256:{}", running.sha256)
+        ),
         ("1.2.3", digest(&component))
     );
     // By digest, too: what it names is what comes.
     let by_digest = pushed["digest"].as_str().expect("a digest");
-    daemon.ctl_ok(&["install", &registry.reference(&format!("team/app@{by_digest}"))]);
+    daemon.ctl_ok(&[
+        "install",
+        &registry.reference(&format!("team/app@{by_digest}")),
+    ]);
     // The same app once more is the same artifact.
-    let again = vyomactl(&["push", &path, &registry.reference("team/app:again"), "--output", "json"]);
+    let again = vyomactl(&[
+        "push",
+        &path,
+        &registry.reference("team/app:again"),
+        "--output",
+        "json",
+    ]);
     let again: Value = serde_json::from_slice(&again.stdout).expect("JSON");
     assert_eq!(again["digest"], pushed["digest"]);
 }
@@ -182,19 +206,27 @@ fn what_is_no_app_or_other_bytes_than_it_says_is_refused_by_name() {
     registry.put_manifest("app", "plain", &plain);
     let reference = registry.reference("app:plain");
     let (code, said) = daemon.ctl_fails(&["install", &reference]);
-    assert!(code == 4 && said.contains("--manifest FILE"), "{code} {said}");
+    assert!(
+        code == 4 && said.contains("--manifest FILE"),
+        "{code} {said}"
+    );
     let manifest = package.join("vyoma.toml").display().to_string();
     daemon.ctl_ok(&["install", &reference, "--manifest", &manifest]);
     let mut other = registry.manifest("app", "good");
     other["config"]["mediaType"] = json!("application/vnd.oci.image.config.v1+json");
     registry.put_manifest("app", "image", &other);
     let (code, said) = daemon.ctl_fails(&["install", &registry.reference("app:image")]);
-    assert!(code == 4 && said.contains("expected a wasm component"), "{code} {said}");
+    assert!(
+        code == 4 && said.contains("expected a wasm component"),
+        "{code} {said}"
+    );
     // A registry whose disk rots: the bytes behind the digest are others.
     let component = fs::read(package.join("echo.wasm")).expect("a component");
     let digits = digest(&component);
     let digits = digits.strip_prefix("sha256:").expect("a digest");
-    let blob = setup.scratch().join("registry/docker/registry/v2/blobs/sha256");
+    let blob = setup
+        .scratch()
+        .join("registry/docker/registry/v2/blobs/sha256");
     let blob = blob.join(&digits[..2]).join(digits).join("data");
     let mut rotten = component.clone();
     rotten[100] ^= 1;
@@ -203,5 +235,8 @@ fn what_is_no_app_or_other_bytes_than_it_says_is_refused_by_name() {
     assert!(code == 5 && said.contains(digits), "{code} {said}");
     drop(registry);
     let (code, said) = daemon.ctl_fails(&["install", &good]);
-    assert!(code == 10 && said.contains("cannot reach the registry"), "{code} {said}");
+    assert!(
+        code == 10 && said.contains("cannot reach the registry"),
+        "{code} {said}"
+    );
 }

@@ -141,13 +141,16 @@ fn on_device(
     match &cli.command {
         Command::Ps => apps::ps(client, out),
         Command::Top(args) => top::top(client, args, out),
-        Command::Install(args) => match package {
-            Some(package) => install::install(client, &connect, package, args, out),
-            None => {
-                let package = package_of(args)?;
-                install::install(client, &connect, &package, args, out)
-            }
-        },
+        Command::Install(args) => {
+            let loaded;
+            let package = if let Some(package) = package {
+                package
+            } else {
+                loaded = package_of(args)?;
+                &loaded
+            };
+            install::install(client, &connect, package, args, out)
+        }
         Command::Rollback(args) => versions::rollback(client, &args.app, out),
         Command::Key(command) => key::key(client, command, out),
         Command::Remove(args) => apps::remove(client, args, out),
