@@ -14,6 +14,7 @@ use vyoma_capabilities::control::{
     ErrorKind, FRAME_HEADER, FrameKind, InstallOptions, PROTOCOL, Request, Response, decode_header,
     encode_header,
 };
+use vyoma_capabilities::hex;
 use vyoma_capabilities::lifecycle::Phase;
 use vyoma_system_tests::hosted::{HostedDaemon, Setup, copy_app, wait_for};
 
@@ -48,10 +49,7 @@ fn component(package: &Path) -> Vec<u8> {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&Sha256::digest(bytes).into())
 }
 
 /// A client that does what vyomactl never would.

@@ -111,6 +111,8 @@ pub(crate) enum Command {
     Sign(SignArgs),
     /// Make one file of an app: manifest, component, signature and machine code
     Pack(PackArgs),
+    /// Put an app into an OCI registry, as the Wasm OCI artifact
+    Push(PushArgs),
     /// Show what a component imports and needs and where it can run; no device needed
     Inspect(InspectArgs),
     /// Show what happened on the device
@@ -174,9 +176,12 @@ pub(crate) struct LogsArgs {
 /// `install`
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
-    /// Folder with a vyoma.toml, a vyoma.toml, a component beside one, or a bundle
-    #[arg(value_name = "DIR|FILE", value_hint = clap::ValueHint::AnyPath)]
+    /// Folder with a vyoma.toml, a vyoma.toml, a component beside one, a bundle, or oci://HOST[:PORT]/NAME[:TAG or @DIGEST]
+    #[arg(value_name = "DIR|FILE|OCI", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
+    /// The vyoma.toml of an app in a registry that comes without one
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) manifest: Option<PathBuf>,
     /// Send no machine code along, even to a device that takes some; the app is interpreted there
     #[arg(long)]
     pub(crate) no_aot: bool,
@@ -242,6 +247,17 @@ pub(crate) struct SignArgs {
     /// File of the secret key, as `vyomactl key new` makes it
     #[arg(long, value_name = "FILE", env = "VYOMA_KEY", value_hint = clap::ValueHint::FilePath)]
     pub(crate) key: PathBuf,
+}
+
+/// `push`
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// Folder with a vyoma.toml, a vyoma.toml, a component beside one, or a bundle
+    #[arg(value_name = "DIR|FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+    /// Where to: oci://HOST[:PORT]/NAME[:TAG]
+    #[arg(value_name = "OCI")]
+    pub(crate) reference: String,
 }
 
 /// `pack`

@@ -23,6 +23,7 @@ mod inspect;
 mod install;
 mod key;
 mod microcontroller;
+mod oci;
 mod output;
 mod package;
 mod reference;
@@ -62,6 +63,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         Command::Inspect(args) => return inspect::inspect(&args.path, out),
         Command::Sign(args) => return key::sign(args, out),
         Command::Pack(args) => return bundle::pack(args, out),
+        Command::Push(args) => return oci::push(args, out),
         Command::Key(KeyCommand::New { path }) => return key::new(path, out),
         Command::Doctor => return doctor::doctor(&cli.target, cli.timeout, out),
         Command::Watch(args) => {
@@ -77,7 +79,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
     }
     // Everything that can be wrong on this side is found before a device is asked.
     let package = match &cli.command {
-        Command::Install(args) => Some(package::Package::load(&args.path)?),
+        Command::Install(args) => Some(package_of(args)?),
         _ => None,
     };
     let places = targets::resolve(&cli.target)?;
@@ -114,6 +116,22 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
     })
 }
 
+/// The app that is to be installed, from wherever it is.
+fn package_of(args: &cli::InstallArgs) -> Result<package::Package, Failure> {
+    match args
+        .path
+        .to_str()
+        .filter(|text| text.starts_with(oci::SCHEME))
+    {
+        Some(text) => oci::pull(&oci::Reference::parse(text)?, args.manifest.as_deref()),
+        None if args.manifest.is_some() => Err(Failure::new(
+            exit::Exit::Usage,
+            "--manifest is for apps in a registry (oci://...); name the folder that has the vyoma.toml",
+        )),
+        None => package::Package::load(&args.path),
+    }
+}
+
 /// A command on one device.
 fn on_device(
     cli: &Cli,
@@ -126,13 +144,16 @@ fn on_device(
     match &cli.command {
         Command::Ps => apps::ps(client, out),
         Command::Top(args) => top::top(client, args, out),
-        Command::Install(args) => match package {
-            Some(package) => install::install(client, &connect, package, args, out),
-            None => {
-                let package = package::Package::load(&args.path)?;
-                install::install(client, &connect, &package, args, out)
-            }
-        },
+        Command::Install(args) => {
+            let loaded;
+            let package = if let Some(package) = package {
+                package
+            } else {
+                loaded = package_of(args)?;
+                &loaded
+            };
+            install::install(client, &connect, package, args, out)
+        }
         Command::Rollback(args) => versions::rollback(client, &args.app, out),
         Command::Key(command) => key::key(client, command, out),
         Command::Remove(args) => apps::remove(client, args, out),
@@ -150,6 +171,7 @@ fn on_device(
         Command::Inspect(_)
         | Command::Sign(_)
         | Command::Pack(_)
+        | Command::Push(_)
         | Command::Logs(_)
         | Command::Events(_)
         | Command::Dashboard

@@ -128,7 +128,7 @@ impl Package {
     }
 
     /// A signature that is there is of what is there. Whether it is right, and whose, is for the device to judge.
-    fn check_signature(&self, path: &Path, text: &str) -> Result<(), Failure> {
+    pub(crate) fn check_signature(&self, path: &Path, text: &str) -> Result<(), Failure> {
         let bad = |why: String| Failure::new(Exit::BadSignature, why);
         let signed = signature::parse(text)
             .map_err(|error| bad(format!("{}: {error}", path.with_file_name("").display())))?;

@@ -2,7 +2,7 @@
 //! Looks before it calls either, so a second run takes no time. Deliberately touches no package that is there already and
 //! writes one file outside the cache: an apt source for Debian's own backports, where Debian 12 needs it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
@@ -65,6 +65,9 @@ pub(crate) fn ensure(context: &Context, need: Need) -> anyhow::Result<()> {
         std::env::consts::ARCH
     );
     packages(need)?;
+    if need == Need::Everything {
+        fetch_registry(context)?;
+    }
     rust_targets(context)
 }
 
@@ -129,6 +132,47 @@ fn packages(need: Need) -> anyhow::Result<()> {
         command.args(["-t", "bookworm-backports"]);
     }
     call(command.args(&missing).args(&qemu))
+}
+
+/// An OCI registry, for the tests of `vyomactl push` and `install oci://`.
+const REGISTRY: &str = "docker-registry";
+
+/// Where [`fetch_registry`] keeps it.
+pub(crate) fn registry(context: &Context) -> PathBuf {
+    context.cache.join(REGISTRY).join("usr/bin").join(REGISTRY)
+}
+
+/// Takes the registry out of Debian's package without installing it: that would start a service on the machine.
+fn fetch_registry(context: &Context) -> anyhow::Result<()> {
+    if registry(context).is_file() {
+        return Ok(());
+    }
+    say(format_args!("fetching Debian's {REGISTRY}"));
+    std::fs::create_dir_all(&context.cache)?;
+    let dir = tempfile::tempdir_in(&context.cache)?;
+    let download = || {
+        let mut apt = Command::new("apt-get");
+        apt.args(["-q", "-o", "Acquire::Retries=3", "download", REGISTRY]);
+        call(apt.current_dir(dir.path()))
+    };
+    if download().is_err() {
+        // Lists that are missing or too old.
+        call(&mut apt(&["-q", "update"])?)?;
+        download()?;
+    }
+    let package = std::fs::read_dir(dir.path())?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .context("apt-get download left no package")?;
+    let out = dir.path().join("out");
+    call(Command::new("dpkg-deb").arg("-x").arg(package).arg(&out))?;
+    let to = context.cache.join(REGISTRY);
+    if let Err(error) = std::fs::rename(&out, &to) {
+        // Another run may have been quicker.
+        ensure!(registry(context).is_file(), "{}: {error}", to.display());
+    }
+    Ok(())
 }
 
 /// The package with an LLVM that WAMR's compiler builds with, on this release of Debian.

@@ -353,6 +353,7 @@ fn cargo_test(context: &Context) -> Command {
         .env("VYOMAD_BIN", program("vyomad"))
         .env("VYOMACTL_BIN", program("vyomactl"))
         .env("VYOMA_APPS_DIR", staged(context))
+        .env("VYOMA_REGISTRY_BIN", setup::registry(context))
         .env("VYOMA_XTASK_BIN", own_copy(context));
     cargo
 }

@@ -222,8 +222,14 @@ fn come_back(daemon: &Shared, app: &Rc<App>) -> Result<(), String> {
     let package = current_package(daemon, &app.name)?;
     app.replace_package(package);
     store::collect(daemon);
-    operate::warn_unavailable(daemon, app);
-    supervisor::send(daemon, app, Event::Start);
+    // One that had ended for good gave its place away.
+    match daemon.place_for_one_more() {
+        Ok(()) => {
+            operate::warn_unavailable(daemon, app);
+            supervisor::send(daemon, app, Event::Start);
+        }
+        Err(why) => daemon.event(Some(&app.name), "app-refused", &why),
+    }
     Ok(())
 }
 

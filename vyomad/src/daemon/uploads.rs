@@ -59,7 +59,25 @@ pub(crate) struct Upload {
     hash: Sha256,
     /// Gone with it, whatever happened.
     discard: bool,
-    uploads: Option<(Rc<Uploads>, String)>,
+    _sending: Option<Sending>,
+}
+
+/// Keeps a hash for one that is sending it.
+#[derive(Debug)]
+struct Sending(Rc<Uploads>, String);
+
+impl Sending {
+    /// Absent: somebody else is sending it.
+    fn begin(uploads: &Rc<Uploads>, sha256: &str) -> Option<Self> {
+        let new = uploads.0.borrow_mut().insert(sha256.to_string());
+        new.then(|| Self(Rc::clone(uploads), sha256.to_string()))
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.0.borrow_mut().remove(&self.1);
+    }
 }
 
 impl Drop for Upload {
@@ -67,9 +85,6 @@ impl Drop for Upload {
         if self.discard {
             // Gone from here already when it was put in its place.
             let _ = fs::remove_file(&self.path);
-        }
-        if let Some((uploads, sha256)) = &self.uploads {
-            uploads.0.borrow_mut().remove(sha256);
         }
     }
 }
@@ -104,9 +119,9 @@ impl Upload {
         kept: u64,
     ) -> io::Result<Self> {
         let state = &daemon.settings.state;
-        let own = daemon.uploads.0.borrow_mut().insert(sha256.to_string());
+        let sending = Sending::begin(&daemon.uploads, sha256);
         // Somebody else is sending the same bytes: each writes a file of its own.
-        let path = if own {
+        let path = if sending.is_some() {
             what.path(state, sha256)
         } else {
             what.path(state, &format!(".new-{}", daemon.next_serial()))
@@ -121,8 +136,8 @@ impl Upload {
                 .open(&path)?,
             path,
             hash: Sha256::new(),
-            discard: !own,
-            uploads: own.then(|| (Rc::clone(&daemon.uploads), sha256.to_string())),
+            discard: sending.is_none(),
+            _sending: sending,
         };
         if upload.file.metadata()?.len() < kept {
             return Err(io::Error::other(format!(
