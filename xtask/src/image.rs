@@ -22,6 +22,9 @@ use crate::setup::{self, Need};
 /// Where vyomad mounts file systems.
 const MOUNT_POINTS: [&str; 5] = ["data", "dev", "proc", "run", "sys"];
 
+/// Where an image for tests has the module of simulated devices.
+const DEVICES: &str = "vyoma-sim.ko";
+
 /// `cargo xtask image`
 #[derive(Args)]
 pub(crate) struct Options {
@@ -57,6 +60,9 @@ pub(crate) struct WhichApps {
     /// Put the apps in without machine code, for tests of what a device does then.
     #[arg(long)]
     pub(crate) no_aot: bool,
+    /// Add the kernel module of simulated devices (tests/kernel/vyoma-sim) as /vyoma-sim.ko, for tests.
+    #[arg(long)]
+    pub(crate) devices: bool,
 }
 
 fn path_and_file(text: &str) -> Result<(String, PathBuf), String> {
@@ -76,6 +82,7 @@ impl WhichApps {
             add: Vec::new(),
             probe: false,
             no_aot: false,
+            devices: false,
         }
     }
 
@@ -88,6 +95,7 @@ impl WhichApps {
             add: Vec::new(),
             probe: false,
             no_aot: false,
+            devices: false,
         }
     }
 }
@@ -198,6 +206,10 @@ pub(crate) fn build(
         rest.add(path, file(from, true)?);
     }
     let kernel = kernel::ensure(context, target.arch, target.flavour)?;
+    if which.devices {
+        let module = kernel::simulated_devices(context, target.arch, target.flavour)?;
+        rest.add(DEVICES, file(&module, false)?);
+    }
     let kept = context.out.join("packed");
     let (mut packed, mut unpacked) = tree.pack(&kept)?;
     let mut contents = archive::list(&packed)?;
@@ -217,8 +229,8 @@ pub(crate) fn build(
     }
     let _ = writeln!(
         name,
-        "{:?} {:?} {} {}",
-        which.init, which.add, which.probe, which.no_aot
+        "{:?} {:?} {} {} {}",
+        which.init, which.add, which.probe, which.no_aot, which.devices
     );
     let dir = context
         .out
