@@ -158,7 +158,8 @@ fn machine(platform: &str) -> Machine {
 
 #[test]
 fn an_app_on_iot_edge_uses_pins_i2c_and_spi_of_the_kernel_and_has_no_more_than_the_table_says() {
-    let device = machine("iot-edge").start();
+    let machine = machine("iot-edge");
+    let device = machine.start();
     device.wait_for_log(SHELL, "ready");
     pins_are_driven_and_observed(&device);
     i2c_devices_answer(&device);
@@ -187,10 +188,10 @@ fn an_app_on_robotics_rt_uses_every_kind_of_device_of_the_kernel() {
     let socket = scratch.path().join("uart");
     let port = UnixListener::bind(&socket).expect("a socket");
     let chardev = format!("socket,id=uart,path={}", socket.display());
-    let device = machine("robotics-rt")
+    let machine = machine("robotics-rt")
         .arg(&["--qemu=-chardev", &format!("--qemu={chardev}")])
-        .arg(&["--qemu=-serial", "--qemu=chardev:uart"])
-        .start();
+        .arg(&["--qemu=-serial", "--qemu=chardev:uart"]);
+    let device = machine.start();
     device.wait_for_log(SHELL, "ready");
     pins_are_driven_and_observed(&device);
     i2c_devices_answer(&device);

@@ -534,6 +534,7 @@ impl Default for MachineOptions {
             memory: None,
             forward: Vec::new(),
             control: None,
+            hardware: None,
         }
     }
 }

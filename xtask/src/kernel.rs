@@ -176,11 +176,15 @@ fn objects(context: &Context, kernel_name: &str) -> anyhow::Result<PathBuf> {
 
 fn fragments(context: &Context, arch: Arch, flavour: Flavour) -> Vec<PathBuf> {
     let dir = context.root.join("br2-external/board/vyoma/kernel");
-    let of_flavour = match flavour {
-        Flavour::Full => "full",
-        Flavour::Realtime => "realtime",
-    };
-    ["common", arch.name(), of_flavour]
+    let mut names = vec!["common", arch.name()];
+    match flavour {
+        Flavour::Full => names.push("full"),
+        Flavour::Realtime => names.push("realtime"),
+    }
+    if (arch, flavour) == (Arch::Aarch64, Flavour::Realtime) {
+        names.push("raspberry-pi");
+    }
+    names
         .into_iter()
         .map(|name| dir.join(format!("{name}.config")))
         .collect()

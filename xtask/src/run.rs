@@ -97,6 +97,7 @@ pub(crate) fn command(
             Console::Window => qemu::Console::Window,
         },
         qmp: None,
+        hardware: None,
     };
     for Forward { host, guest } in &forwards {
         say(format_args!(

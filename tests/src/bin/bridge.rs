@@ -89,6 +89,7 @@ fn make_devices() -> io::Result<()> {
     fs::create_dir(&chip)?;
     fs::create_dir(chip.join("bank"))?;
     fs::write(chip.join("bank/num_lines"), "8")?;
+    fs::write(chip.join("bank/label"), "vyoma-gpio")?;
     fs::write(chip.join("live"), "1")
 }
 
