@@ -261,6 +261,18 @@ impl Device {
         self.ask(&format!("read {path}"))
     }
 
+    /// Writes to a file of the device, most likely one of the kernel's.
+    pub fn write(&self, path: &str, text: &str) {
+        let said = self.ask(&format!("write {path} {text}"));
+        assert_eq!(said, "done", "{path}");
+    }
+
+    /// Names in a folder of the device.
+    pub fn list(&self, path: &str) -> Vec<String> {
+        let said = self.ask(&format!("list {path}"));
+        said.lines().map(str::to_owned).collect()
+    }
+
     /// How many threads fit into the app's control group beside what it has.
     pub fn threads_that_fit(&self, app: &str) -> usize {
         let said = self.ask(&format!("threads /sys/fs/cgroup/apps/{app}"));

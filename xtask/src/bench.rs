@@ -559,6 +559,7 @@ impl Default for MachineOptions {
             memory: None,
             forward: Vec::new(),
             control: None,
+            hardware: None,
         }
     }
 }

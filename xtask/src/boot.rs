@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use regex_lite::Regex;
 use serde_json::{Value, json};
@@ -20,9 +20,10 @@ use crate::Which;
 use crate::context::{Context, say, shown, write_atomically};
 use crate::data::{self, Disk};
 use crate::image::{self, Image, WhichApps};
+use crate::kernel;
 use crate::mcu;
-use crate::platforms::{MICROCONTROLLER, Target};
-use crate::qemu::{Console, Event, Forward, Machine, Qmp};
+use crate::platforms::{Flavour, MICROCONTROLLER, Target};
+use crate::qemu::{Console, Event, Forward, Hardware, Machine, Qmp};
 use crate::setup::{self, Need};
 
 /// `cargo xtask boot`
@@ -34,6 +35,9 @@ pub(crate) struct Options {
     apps: WhichApps,
     #[command(flatten)]
     machine: MachineOptions,
+    /// Boot on another machine of QEMU's than the platform's usual one, for tests (iot-edge and robotics-rt only).
+    #[arg(long = "on", value_name = "MACHINE", value_enum)]
+    hardware: Option<Hardware>,
     /// Succeed once a console line matches. Repeated: once each has matched, in any order.
     #[arg(long, value_name = "REGEX")]
     until: Vec<Regex>,
@@ -67,6 +71,9 @@ pub(crate) struct MachineOptions {
     /// One more argument for QEMU.
     #[arg(long = "qemu", value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) qemu: Vec<String>,
+    /// Another machine of QEMU's than the platform's usual one, and its device tree.
+    #[arg(skip)]
+    pub(crate) hardware: Option<(Hardware, PathBuf)>,
     /// Memory of the machine instead of the profile's.
     #[arg(long, value_name = "MB")]
     pub(crate) memory: Option<u64>,
@@ -108,9 +115,20 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     setup::ensure(context, Need::Boot)?;
     let image = image::build(context, &target, &options.apps)?;
     let arch = target.arch.name();
+    let mut machine = options.machine.clone();
+    if let Some(hardware) = options.hardware {
+        ensure!(
+            target.flavour == Flavour::Realtime,
+            "--on: the kernel of {} has no drivers for it; expected iot-edge or robotics-rt",
+            target.platform
+        );
+        let name = hardware.device_tree();
+        let tree = kernel::device_tree(context, target.arch, target.flavour, name)?;
+        machine.hardware = Some((hardware, tree));
+    }
     let about = json!({"platform": target.platform, "arch": arch, "image": image.report()?});
     let write = |report: &Report| write_report(options.json.as_deref(), report, &about);
-    let report = boot(&target, &image, &options.machine, &plan, &write)?;
+    let report = boot(&target, &image, &machine, &plan, &write)?;
     write(&report)?;
     Ok(summarise(&target.id(), &report, &options.until))
 }
@@ -164,6 +182,10 @@ pub(crate) fn boot(
         extra: &options.qemu,
         console: Console::Pipe,
         qmp: Some(&qmp_path),
+        hardware: options
+            .hardware
+            .as_ref()
+            .map(|(hardware, tree)| (*hardware, tree.as_path())),
     };
     supervise(machine.command()?, &qmp_path, plan, on_match)
 }

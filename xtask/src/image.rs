@@ -23,6 +23,9 @@ use crate::setup::{self, Need};
 /// Where vyomad mounts file systems.
 const MOUNT_POINTS: [&str; 5] = ["data", "dev", "proc", "run", "sys"];
 
+/// Where an image for tests has the module of simulated devices.
+const DEVICES: &str = "vyoma-sim.ko";
+
 /// `cargo xtask image`
 #[derive(Args)]
 pub(crate) struct Options {
@@ -60,6 +63,9 @@ pub(crate) struct WhichApps {
     pub(crate) no_aot: bool,
     #[command(flatten)]
     pub(crate) keys: WhichKeys,
+    /// Add the kernel module of simulated devices (tests/kernel/vyoma-sim) as /vyoma-sim.ko, for tests.
+    #[arg(long)]
+    pub(crate) devices: bool,
 }
 
 fn path_and_file(text: &str) -> Result<(String, PathBuf), String> {
@@ -80,6 +86,7 @@ impl WhichApps {
             probe: false,
             no_aot: false,
             keys: WhichKeys::default(),
+            devices: false,
         }
     }
 
@@ -93,6 +100,7 @@ impl WhichApps {
             probe: false,
             no_aot: false,
             keys: WhichKeys::default(),
+            devices: false,
         }
     }
 }
@@ -207,6 +215,10 @@ pub(crate) fn build(
         rest.add(path, file(from, true)?);
     }
     let kernel = kernel::ensure(context, target.arch, target.flavour)?;
+    if which.devices {
+        let module = kernel::simulated_devices(context, target.arch, target.flavour)?;
+        rest.add(DEVICES, file(&module, false)?);
+    }
     let kept = context.out.join("packed");
     let (mut packed, mut unpacked) = tree.pack(&kept)?;
     let mut contents = archive::list(&packed)?;
@@ -226,8 +238,8 @@ pub(crate) fn build(
     }
     let _ = writeln!(
         name,
-        "{:?} {:?} {} {} {:?}",
-        which.init, which.add, which.probe, which.no_aot, which.keys
+        "{:?} {:?} {} {} {} {:?}",
+        which.init, which.add, which.probe, which.no_aot, which.devices, which.keys
     );
     let dir = context
         .out

@@ -2,6 +2,10 @@
 //! cache under a name that says what it was made from. A changed option reuses the objects that it doesn't touch.
 //! Called whenever an image is needed. Deliberately holds no option itself: those are the fragments' business.
 
+mod parts;
+
+pub(crate) use parts::{device_tree, simulated_devices};
+
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
@@ -101,21 +105,7 @@ pub(crate) fn ensure(context: &Context, arch: Arch, flavour: Flavour) -> anyhow:
     let kernel_name = &name(arch, flavour);
     let source = Source::find(context)?;
     let fragments = fragments(context, arch, flavour);
-    let mut inputs = format!(
-        "recipe {RECIPE}\nsource {} {}\n",
-        source.version, source.sha256
-    );
-    writeln!(
-        inputs,
-        "compiler {}",
-        capture(Command::new(make.compiler).arg("-dumpfullversion"))?.trim()
-    )?;
-    for path in &fragments {
-        let text =
-            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        writeln!(inputs, "fragment {name} {}", sha256(text))?;
-    }
+    let inputs = inputs(&make, &source, &fragments)?;
     let dir = context
         .cache
         .join("kernels")
@@ -129,12 +119,7 @@ pub(crate) fn ensure(context: &Context, arch: Arch, flavour: Flavour) -> anyhow:
         return Ok(kernel);
     }
 
-    let objects = context
-        .cache
-        .join("build")
-        .join(format!("kernel-{kernel_name}"));
-    std::fs::create_dir_all(&objects)
-        .with_context(|| format!("cannot make {}", objects.display()))?;
+    let objects = objects(context, kernel_name)?;
     let _lock = lock(&objects.with_extension("lock"))?;
     if stamp.is_file() {
         return Ok(kernel);
@@ -158,13 +143,48 @@ pub(crate) fn ensure(context: &Context, arch: Arch, flavour: Flavour) -> anyhow:
     Ok(kernel)
 }
 
+/// Everything that a kernel is made from.
+fn inputs(make: &Make, source: &Source, fragments: &[PathBuf]) -> anyhow::Result<String> {
+    let mut inputs = format!(
+        "recipe {RECIPE}\nsource {} {}\n",
+        source.version, source.sha256
+    );
+    writeln!(
+        inputs,
+        "compiler {}",
+        capture(Command::new(make.compiler).arg("-dumpfullversion"))?.trim()
+    )?;
+    for path in fragments {
+        let text =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        writeln!(inputs, "fragment {name} {}", sha256(text))?;
+    }
+    Ok(inputs)
+}
+
+/// Where the objects of a kernel are kept.
+fn objects(context: &Context, kernel_name: &str) -> anyhow::Result<PathBuf> {
+    let objects = context
+        .cache
+        .join("build")
+        .join(format!("kernel-{kernel_name}"));
+    std::fs::create_dir_all(&objects)
+        .with_context(|| format!("cannot make {}", objects.display()))?;
+    Ok(objects)
+}
+
 fn fragments(context: &Context, arch: Arch, flavour: Flavour) -> Vec<PathBuf> {
     let dir = context.root.join("br2-external/board/vyoma/kernel");
-    let of_flavour = match flavour {
-        Flavour::Full => "full",
-        Flavour::Realtime => "realtime",
-    };
-    ["common", arch.name(), of_flavour]
+    let mut names = vec!["common", arch.name()];
+    match flavour {
+        Flavour::Full => names.push("full"),
+        Flavour::Realtime => names.push("realtime"),
+    }
+    if (arch, flavour) == (Arch::Aarch64, Flavour::Realtime) {
+        names.push("raspberry-pi");
+    }
+    names
         .into_iter()
         .map(|name| dir.join(format!("{name}.config")))
         .collect()

@@ -29,6 +29,24 @@ pub(crate) enum Console {
     Window,
 }
 
+/// Another machine than the platform's usual one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Hardware {
+    /// QEMU's Raspberry Pi 3 B with the device tree of a Zero 2 W, which has the same BCM2837: no disk, no network, its own memory,
+    /// and the console on the mini UART. `i2c-bus.1` is `/dev/i2c-1`.
+    #[value(name = "raspi3b")]
+    Raspi3b,
+}
+
+impl Hardware {
+    /// Its device tree, by its name in the kernel's sources.
+    pub(crate) fn device_tree(self) -> &'static str {
+        match self {
+            Self::Raspi3b => "broadcom/bcm2837-rpi-zero-2-w",
+        }
+    }
+}
+
 /// What else a machine gets.
 #[derive(Debug)]
 pub(crate) struct Machine<'a> {
@@ -52,6 +70,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) console: Console,
     /// Where QEMU listens for QMP.
     pub(crate) qmp: Option<&'a Path>,
+    /// Another machine than the usual one, and its device tree.
+    pub(crate) hardware: Option<(Hardware, &'a Path)>,
 }
 
 /// `HOSTPORT:GUESTPORT`
@@ -81,6 +101,9 @@ impl std::str::FromStr for Forward {
 impl Machine<'_> {
     /// The command that runs it.
     pub(crate) fn command(&self) -> anyhow::Result<Command> {
+        if let Some((Hardware::Raspi3b, device_tree)) = self.hardware {
+            return self.raspberry_pi(device_tree);
+        }
         let (program, machine, serial): (_, &[&str], _) = match self.target.arch {
             // Nehalem is x86-64 v2, the oldest CPU that images run on.
             Arch::X86_64 => (
@@ -170,6 +193,30 @@ impl Machine<'_> {
                 "virtio-net-pci,netdev=net,romfile=",
             ]);
         }
+        if let Some(qmp) = self.qmp {
+            qemu.arg("-qmp")
+                .arg(format!("unix:{},server=on,wait=off", comma(qmp)));
+        }
+        qemu.args(self.extra);
+        Ok(qemu)
+    }
+
+    /// A board of which nothing but the kernel and what is on its buses can be chosen.
+    fn raspberry_pi(&self, device_tree: &Path) -> anyhow::Result<Command> {
+        let mut qemu = emulator("qemu-system-aarch64")?;
+        qemu.args(["-machine", "raspi3b", "-display", "none"]);
+        qemu.arg("-dtb").arg(device_tree);
+        qemu.arg("-kernel").arg(self.kernel);
+        qemu.arg("-initrd").arg(self.initramfs);
+        let mut words = "console=ttyS1,115200 panic=1".to_owned();
+        for word in self.append {
+            words.push(' ');
+            words.push_str(word);
+        }
+        qemu.args(["-append", &words]);
+        qemu.args(["-chardev", "stdio,id=console,signal=off"]);
+        // The first port is Bluetooth's.
+        qemu.args(["-serial", "null", "-serial", "chardev:console"]);
         if let Some(qmp) = self.qmp {
             qemu.arg("-qmp")
                 .arg(format!("unix:{},server=on,wait=off", comma(qmp)));

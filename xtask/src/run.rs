@@ -121,6 +121,7 @@ pub(crate) fn command(
             Console::Window => qemu::Console::Window,
         },
         qmp: None,
+        hardware: None,
     };
     let mut note = None;
     for Forward { host, guest } in &forwards {

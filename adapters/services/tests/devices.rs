@@ -6,32 +6,38 @@ use std::io::{Read, Write};
 
 use nix::pty::openpty;
 use nix::sys::termios::{ControlFlags, LocalFlags, tcgetattr};
-use vyoma_capabilities::board::{Details, Device, Kind};
-use vyoma_capabilities::manifest::{Adc, Uart};
+use vyoma_capabilities::board::{Details, Device, Kind, Safe};
+use vyoma_capabilities::manifest::{Adc, Gpio, Uart};
 use vyoma_capabilities::profile::Peripherals;
 use vyoma_component::services::{
-    Converters, DeviceError, OpenPort, Parity, Services, StopBits, UartConfig, Uarts,
+    ActiveLevel, Converters, DeviceError, GpioError, OpenPort, Parity, PinEvent, PinMode, PinSetup,
+    PinState, Pins, Services, StopBits, UartConfig, Uarts,
 };
 use vyoma_runtime::RunConfig;
 use vyoma_runtime::devices::{Devices, Handle};
 use vyoma_services::Linux;
+use vyoma_sim::wire::{Message, Request};
 
 fn linux(devices: Vec<(Device, File)>) -> Linux {
+    let (list, files): (Vec<_>, Vec<_>) = devices.into_iter().unzip();
+    let handles = files.into_iter().map(Handle::Kernel).collect();
+    over(list, handles)
+}
+
+fn over(list: Vec<Device>, handles: Vec<Handle>) -> Linux {
     let mut config = RunConfig::stdio_only("test", &[]);
     config.grants.uart = Some(Uart::default());
     config.grants.adc = Some(Adc::default());
-    let (list, files): (Vec<_>, Vec<_>) = devices.into_iter().unzip();
+    config.grants.gpio = Some(Gpio::default());
     config.devices = Devices {
         peripherals: Peripherals {
+            gpio: true,
             uart: true,
             adc: true,
             ..Peripherals::default()
         },
         list,
-        handles: files
-            .into_iter()
-            .map(|file| Some(Handle::Kernel(file)))
-            .collect(),
+        handles: handles.into_iter().map(Some).collect(),
     };
     Linux::new(config).unwrap()
 }
@@ -161,4 +167,46 @@ fn a_channel_is_read_anew_for_each_sample() {
     assert_eq!(linux.sample(&mut channel), Ok(0));
     set("none\n");
     assert_eq!(linux.sample(&mut channel), Err(DeviceError::HardwareFault));
+}
+
+#[test]
+fn whoever_waits_for_an_edge_of_a_pin_that_is_pulled_out_is_woken_and_told() {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    let flags = SocketFlags::CLOEXEC;
+    let (board, app) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+    let details = Details::Pin {
+        line: 0,
+        direction: None,
+        safe: Safe::default(),
+        shared: false,
+    };
+    let pin = device(Kind::Gpio, "0", details);
+    let mut linux = over(vec![pin], vec![Handle::Simulated(app)]);
+    let simulated = std::thread::spawn(move || {
+        // It is made an input, and watched; then the board is gone.
+        for expected in [Request::Set(None), Request::Watch] {
+            let mut bytes = [0; 64];
+            let length = rustix::io::read(&board, &mut bytes).unwrap();
+            assert_eq!(
+                postcard::from_bytes::<Request>(&bytes[..length]).unwrap(),
+                expected
+            );
+            let done = postcard::to_allocvec(&Message::Done).unwrap();
+            rustix::io::write(&board, &done).unwrap();
+        }
+    });
+    let setup = PinSetup {
+        mode: PinMode::In,
+        active: ActiveLevel::ActiveHigh,
+        pull: None,
+    };
+    let mut pin = linux
+        .open_pin("0", setup)
+        .unwrap_or_else(|error| panic!("{error:?}"));
+    let edge = linux
+        .watch_pin(&mut pin, PinEvent::Edge(PinState::Active))
+        .unwrap_or_else(|error| panic!("{error:?}"));
+    simulated.join().unwrap();
+    linux.poll(&[edge]);
+    assert_eq!(linux.next_edge(&mut pin), Err(GpioError::HardwareFault));
 }

@@ -248,6 +248,7 @@ mod tests {
             dir: PathBuf::new(),
             wasm: String::new(),
             sha256: String::new(),
+            needs_board: false,
         };
         demo.job(&app).unwrap()
     }

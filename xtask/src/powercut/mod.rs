@@ -293,6 +293,7 @@ impl Lab {
         let data = PathBuf::from(format!("nbd:unix:{}", socket.display()));
         let machine = Machine {
             target: &self.target,
+            hardware: None,
             kernel: &self.image.kernel.image,
             initramfs: &self.image.initramfs,
             memory_mb: None,

@@ -40,8 +40,8 @@ impl Channel {
         }
     }
 
-    /// Gives the changes that have come to `changed`.
-    pub(super) fn drain(&self, socket: impl AsFd, mut changed: impl FnMut(Changed)) {
+    /// Gives the changes that have come to `changed`. Whether more may come: the board is still there.
+    pub(super) fn drain(&self, socket: impl AsFd, mut changed: impl FnMut(Changed)) -> bool {
         while is_readable(socket.as_fd()) {
             match self.receive(&socket) {
                 Some(Message::Changed { high, at, lost }) => changed(Changed {
@@ -51,9 +51,10 @@ impl Channel {
                 }),
                 // Nobody asked for anything.
                 Some(_) => {}
-                None => return,
+                None => return false,
             }
         }
+        true
     }
 
     fn receive(&self, socket: impl AsFd) -> Option<Message> {

@@ -44,6 +44,8 @@ struct Line {
     clock: Monotonic,
     log: RefCell<EdgeLog>,
     watched: Cell<bool>,
+    /// The kernel or the board does not tell any more: the chip was pulled out.
+    gone: Cell<bool>,
     /// What it is driven to: whether it is high.
     driven: Cell<Option<bool>>,
     safe: Safe,
@@ -88,6 +90,7 @@ impl Pins for Linux {
             clock: self.clock.clone(),
             log: RefCell::new(EdgeLog::new(MAX_EDGES)),
             watched: Cell::new(false),
+            gone: Cell::new(false),
             driven: Cell::new(None),
             safe,
             lease,
@@ -138,7 +141,10 @@ impl Pins for Linux {
     fn next_edge(&mut self, pin: &mut Pin) -> Outcome<Option<Edge>> {
         pin.0.watch_edges()?;
         pin.0.drain();
-        Ok(pin.0.log.borrow_mut().take())
+        match pin.0.log.borrow_mut().take() {
+            None if pin.0.gone.get() => Err(GpioError::HardwareFault),
+            edge => Ok(edge),
+        }
     }
 
     fn lost_edges(&mut self, pin: &mut Pin) -> u64 {
@@ -276,15 +282,17 @@ impl Line {
         });
     }
 
-    /// Takes what the kernel or the board has told.
+    /// Takes what the kernel or the board has told. Who can't tell any more is gone.
     fn drain(&self) {
         match &*self.lease.handle {
             Opened::Kernel(line) => {
                 let edge = &self.lease.edge;
                 while is_readable(line.as_fd()) {
                     let mut bytes = [0_u8; KERNEL_QUEUE * size_of::<LineEdgeEvent>()];
-                    let Ok(length @ 1..) = rustix::io::read(line, &mut bytes) else {
-                        return;
+                    let length = match rustix::io::read(line, &mut bytes) {
+                        Ok(length @ 1..) => length,
+                        Err(Errno::INTR | Errno::AGAIN) => continue,
+                        _ => return self.gone.set(true),
                     };
                     for event in bytes[..length].chunks_exact(size_of::<LineEdgeEvent>()) {
                         let words = event.as_chunks().0.iter();
@@ -299,9 +307,12 @@ impl Line {
                     }
                 }
             }
-            _ => self.channel.drain(self.lease.descriptor(), |changed| {
-                self.record(changed.high, changed.at, changed.lost);
-            }),
+            _ => {
+                let answers = self.channel.drain(self.lease.descriptor(), |changed| {
+                    self.record(changed.high, changed.at, changed.lost);
+                });
+                self.gone.set(!answers);
+            }
         }
     }
 }
@@ -316,7 +327,10 @@ struct PinWatch {
 impl PinWatch {
     fn is_ready(&self) -> bool {
         match self.event {
-            PinEvent::Edge(state) => self.line.log.borrow_mut().passed(state, self.mark),
+            // No edge will come from a pin that is gone; the next call says so.
+            PinEvent::Edge(state) => {
+                self.line.gone.get() || self.line.log.borrow_mut().passed(state, self.mark)
+            }
             // A pin that can't be read is one to read, so that the app is told.
             PinEvent::State(state) => {
                 self.line.log.borrow().came(state, self.mark)

@@ -1,0 +1,215 @@
+//! Devices of the kernel on booted images: pins of gpio-sim, and an I2C bus, an SPI controller and converters of the test module
+//! `tests/kernel/vyoma-sim`, which the bridge loads; a second serial port of QEMU's; and a thermometer that QEMU emulates on a
+//! Raspberry Pi's I2C bus. An app reaches each through /dev, by its manifest and the board's file, and does what it is sent.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixListener;
+
+use vyoma_capabilities::lifecycle::Phase;
+use vyoma_system_tests::booted::{Device, Machine};
+
+/// The app that does what it is told.
+const SHELL: &str = "device-shell";
+/// Parameters of the module.
+const MODULE: &str = "/sys/module/vyoma_sim/parameters";
+/// gpio-sim's chip.
+const CHIP: &str = "/sys/devices/platform/gpio-sim.0";
+/// The slow memory on the I2C bus: 256 bytes take it half a second and more.
+const MEMORY: &str = "i2c 0 50 00 250";
+
+/// Has the app do something; what came of it.
+fn does(device: &Device, what: &str) -> String {
+    tell(device, what);
+    came_of(device, what)
+}
+
+fn tell(device: &Device, what: &str) {
+    device.ctl_ok(&["send", SHELL, what]);
+}
+
+/// The outcome of the line that was sent last.
+fn came_of(device: &Device, what: &str) -> String {
+    let beginning = format!("{what}: ");
+    let line = device.until(&beginning, || {
+        let texts = device.texts(SHELL);
+        let last = texts.last()?;
+        last.starts_with(&beginning).then(|| last.clone())
+    });
+    line[beginning.len()..].to_owned()
+}
+
+/// The folder of a simulated line.
+fn line(device: &Device, number: u32) -> String {
+    let chip = device
+        .list(CHIP)
+        .into_iter()
+        .find(|name| name.starts_with("gpiochip"))
+        .expect("a chip of gpio-sim");
+    format!("{CHIP}/{chip}/sim_gpio{number}")
+}
+
+fn pins_are_driven_and_observed(device: &Device) {
+    for (level, seen) in [("1", "1"), ("0", "0"), ("1", "1")] {
+        assert_eq!(does(device, &format!("set SIM0 {level}")), "done");
+        let value = device.read(&format!("{}/value", line(device, 0)));
+        assert_eq!(value.trim(), seen);
+    }
+    let pull = format!("{}/pull", line(device, 1));
+    for (pulled, state) in [
+        ("pull-up", "PinState::Active"),
+        ("pull-down", "PinState::Inactive"),
+    ] {
+        device.write(&pull, pulled);
+        assert_eq!(does(device, "get 1"), state);
+    }
+    // An edge wakes who waits for it.
+    tell(device, "wait 1");
+    device.wait_for_log(SHELL, "waits");
+    device.write(&pull, "pull-up");
+    assert_eq!(came_of(device, "wait 1"), "PinState::Active, 0 lost");
+}
+
+fn i2c_devices_answer(device: &Device) {
+    // Chip id, then what is written to a register.
+    assert_eq!(does(device, "i2c 0 76 d0 1"), "[60]");
+    assert_eq!(does(device, "i2c 0 76 20abcd 0"), "[]");
+    assert_eq!(does(device, "i2c 0 76 20 3"), "[ab, cd, 00]");
+    device.write(&format!("{MODULE}/temperature"), &0x1a80.to_string());
+    assert_eq!(does(device, "i2c 0 48 00 2"), "[1a, 80]");
+    assert_eq!(
+        does(device, "i2c 0 33 00 1"),
+        "ErrorCode::NoAcknowledge(NoAcknowledgeSource::Address)"
+    );
+}
+
+fn spi_devices_answer(device: &Device) {
+    assert_eq!(does(device, "spi 0.0 c0ffee"), "[c0, ff, ee]");
+    device.write(&format!("{MODULE}/converter"), "0,0,0,0,0,0,777,0");
+    assert_eq!(does(device, "spi 0.1 01e000"), "[00, 03, 09]");
+}
+
+fn converters_are_read(device: &Device) {
+    let iio = "/sys/bus/iio/devices";
+    let adc = device
+        .list(iio)
+        .into_iter()
+        .find(|name| device.read(&format!("{iio}/{name}/name")).trim() == "vyoma-adc")
+        .expect("the module's converter");
+    device.write(&format!("{iio}/{adc}/in_voltage0_raw"), "2048");
+    let said = does(device, "adc 0");
+    assert!(said.starts_with("2048, 16"), "{said}");
+}
+
+fn a_device_that_is_pulled_out_is_an_error_and_nothing_else(device: &Device) {
+    let moved = || {
+        let text = device.read(&format!("{MODULE}/moved"));
+        text.trim().parse::<u64>().expect("a number")
+    };
+    // In the middle of a transfer.
+    let before = moved();
+    tell(device, MEMORY);
+    device.until("the transfer's first bytes", || {
+        (moved() > before + 2).then_some(())
+    });
+    device.write(&format!("{MODULE}/unplugged"), &0x50.to_string());
+    assert_eq!(came_of(device, MEMORY), "ErrorCode::Bus");
+    assert!(moved() < before + 250, "it was pulled too late");
+    assert_eq!(
+        does(device, "i2c 0 50 00 1"),
+        "ErrorCode::NoAcknowledge(NoAcknowledgeSource::Address)"
+    );
+    device.write(&format!("{MODULE}/unplugged"), "0");
+    assert_eq!(does(device, "i2c 0 50 00 1"), "[00]");
+    // Drivers that lose their device while the app has it open.
+    device.write("/sys/bus/spi/drivers/spidev/unbind", "spi0.0");
+    let said = does(device, "spi 0.0 c0ffee");
+    assert!(said.starts_with("Error::Other(\"spidev: "), "{said}");
+    // While the app waits for an edge.
+    let pull = format!("{}/pull", line(device, 1));
+    device.write(&pull, "pull-down");
+    let waits = || {
+        device
+            .texts(SHELL)
+            .iter()
+            .filter(|line| *line == "waits")
+            .count()
+    };
+    let before = waits();
+    tell(device, "wait 1");
+    device.until("the app to wait", || (waits() > before).then_some(()));
+    device.write("/config/gpio-sim/vyoma/live", "0");
+    assert_eq!(came_of(device, "wait 1"), "GpioError::HardwareFault");
+    for what in ["get 1", "set SIM0 1"] {
+        assert_eq!(does(device, what), "GpioError::HardwareFault");
+    }
+    let app = device.app(SHELL);
+    assert_eq!((app.phase, app.restarts), (Phase::Running, 0), "{app:?}");
+    // What has nothing to do with them goes on.
+    assert_eq!(does(device, "i2c 0 76 d0 1"), "[60]");
+    assert_eq!(does(device, "spi 0.1 01e000"), "[00, 03, 09]");
+}
+
+/// A machine with simulated devices.
+fn machine(platform: &str) -> Machine {
+    Machine::new(platform, "aarch64")
+        .arg(&["--devices"])
+        .app(SHELL)
+}
+
+#[test]
+fn an_app_on_iot_edge_uses_pins_i2c_and_spi_of_the_kernel_and_has_no_more_than_the_table_says() {
+    let machine = machine("iot-edge");
+    let device = machine.start();
+    device.wait_for_log(SHELL, "ready");
+    pins_are_driven_and_observed(&device);
+    i2c_devices_answer(&device);
+    spi_devices_answer(&device);
+    for lacking in ["adc 0", "say 1 hello"] {
+        assert_eq!(does(&device, lacking), "not-supported");
+    }
+    for (capability, has) in [
+        ("gpio", true),
+        ("i2c", true),
+        ("spi", true),
+        ("uart", false),
+        ("adc", false),
+    ] {
+        let warning = format!("declares {capability}, which iot-edge does not have");
+        let texts = device.texts(SHELL);
+        let count = texts.iter().filter(|text| text.contains(&warning)).count();
+        assert_eq!(count, usize::from(!has), "{capability}: {texts:#?}");
+    }
+    a_device_that_is_pulled_out_is_an_error_and_nothing_else(&device);
+}
+
+#[test]
+fn an_app_on_robotics_rt_uses_every_kind_of_device_of_the_kernel() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let socket = scratch.path().join("uart");
+    let port = UnixListener::bind(&socket).expect("a socket");
+    let chardev = format!("socket,id=uart,path={}", socket.display());
+    let machine = machine("robotics-rt")
+        .arg(&["--qemu=-chardev", &format!("--qemu={chardev}")])
+        .arg(&["--qemu=-serial", "--qemu=chardev:uart"]);
+    let device = machine.start();
+    device.wait_for_log(SHELL, "ready");
+    pins_are_driven_and_observed(&device);
+    i2c_devices_answer(&device);
+    spi_devices_answer(&device);
+    converters_are_read(&device);
+    a_serial_port_carries_lines_both_ways(&device, &port);
+    a_device_that_is_pulled_out_is_an_error_and_nothing_else(&device);
+}
+
+fn a_serial_port_carries_lines_both_ways(device: &Device, port: &UnixListener) {
+    let (mut line, _) = port.accept().expect("QEMU connects when it starts");
+    assert_eq!(does(device, "say 1 over-to-you"), "done");
+    let mut said = String::new();
+    BufReader::new(line.try_clone().expect("a second handle"))
+        .read_line(&mut said)
+        .expect("a line from the device");
+    assert_eq!(said, "over-to-you\n");
+    tell(device, "hear 1 10");
+    line.write_all(b"and-to-you").expect("the port takes it");
+    assert_eq!(came_of(device, "hear 1 10"), "and-to-you");
+}
