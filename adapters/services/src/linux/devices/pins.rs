@@ -284,35 +284,32 @@ impl Line {
 
     /// Takes what the kernel or the board has told. Who can't tell any more is gone.
     fn drain(&self) {
-        match &*self.lease.handle {
-            Opened::Kernel(line) => {
-                let edge = &self.lease.edge;
-                while is_readable(line.as_fd()) {
-                    let mut bytes = [0_u8; KERNEL_QUEUE * size_of::<LineEdgeEvent>()];
-                    let length = match rustix::io::read(line, &mut bytes) {
-                        Ok(length @ 1..) => length,
-                        Err(Errno::INTR | Errno::AGAIN) => continue,
-                        _ => return self.gone.set(true),
+        if let Opened::Kernel(line) = &*self.lease.handle {
+            let edge = &self.lease.edge;
+            while is_readable(line.as_fd()) {
+                let mut bytes = [0_u8; KERNEL_QUEUE * size_of::<LineEdgeEvent>()];
+                let length = match rustix::io::read(line, &mut bytes) {
+                    Ok(length @ 1..) => length,
+                    Err(Errno::INTR | Errno::AGAIN) => continue,
+                    _ => return self.gone.set(true),
+                };
+                for event in bytes[..length].chunks_exact(size_of::<LineEdgeEvent>()) {
+                    let words = event.as_chunks().0.iter();
+                    let words: Vec<u64> = words.map(|word| u64::from_ne_bytes(*word)).collect();
+                    let Ok(event) = LineEdgeEvent::from_slice(&words) else {
+                        return;
                     };
-                    for event in bytes[..length].chunks_exact(size_of::<LineEdgeEvent>()) {
-                        let words = event.as_chunks().0.iter();
-                        let words: Vec<u64> = words.map(|word| u64::from_ne_bytes(*word)).collect();
-                        let Ok(event) = LineEdgeEvent::from_slice(&words) else {
-                            return;
-                        };
-                        let skipped = event.line_seqno.wrapping_sub(edge.get());
-                        edge.set(event.line_seqno);
-                        let high = event.kind == LineEdgeEventKind::RisingEdge as u32;
-                        self.record(high, event.timestamp_ns, skipped.saturating_sub(1).into());
-                    }
+                    let skipped = event.line_seqno.wrapping_sub(edge.get());
+                    edge.set(event.line_seqno);
+                    let high = event.kind == LineEdgeEventKind::RisingEdge as u32;
+                    self.record(high, event.timestamp_ns, skipped.saturating_sub(1).into());
                 }
             }
-            _ => {
-                let answers = self.channel.drain(self.lease.descriptor(), |changed| {
-                    self.record(changed.high, changed.at, changed.lost);
-                });
-                self.gone.set(!answers);
-            }
+        } else {
+            let answers = self.channel.drain(self.lease.descriptor(), |changed| {
+                self.record(changed.high, changed.at, changed.lost);
+            });
+            self.gone.set(!answers);
         }
     }
 }
