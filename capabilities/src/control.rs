@@ -57,15 +57,20 @@ pub enum Request {
     /// Install or replace an app; the component follows in binary frames.
     Install {
         /// Text of `vyoma.toml`.
+        #[cfg(not(target_os = "none"))]
         manifest: String,
         /// Bytes that follow.
+        #[cfg(not(target_os = "none"))]
         component_size: u64,
         /// Lower-case hex SHA-256 of the component.
+        #[cfg(not(target_os = "none"))]
         sha256: String,
         /// Machine code for this device, made of the component elsewhere, that follows the component.
+        #[cfg(not(target_os = "none"))]
         #[serde(default)]
         ahead_of_time: Option<Upload>,
         /// What else is said about it.
+        #[cfg(not(target_os = "none"))]
         #[serde(default)]
         options: InstallOptions,
     },
@@ -121,28 +126,34 @@ pub enum Request {
         sha256: String,
     },
     /// What an app may use, and what it used.
+    #[cfg(not(target_os = "none"))]
     Caps {
         /// The app.
         app: String,
     },
     /// What helps to find a fault: a stream of [`Response::Diagnosis`], then [`Response::Done`].
+    #[cfg(not(target_os = "none"))]
     Diagnose {
         /// Everything for a bug report; false: only what the device itself tells.
         logs: bool,
     },
     /// How much of interrupted uploads the device has kept.
+    #[cfg(not(target_os = "none"))]
     Kept {
         /// Lower-case hex SHA-256 of each whole file; at most [`MAX_KEPT`].
         sha256s: Vec<String>,
     },
     /// Go back to the version before the current one.
+    #[cfg(not(target_os = "none"))]
     Rollback {
         /// The app.
         app: String,
     },
     /// Whose signatures the device trusts, and whether it needs one.
+    #[cfg(not(target_os = "none"))]
     Keys,
     /// Trust a key.
+    #[cfg(not(target_os = "none"))]
     Trust {
         /// What it is called here: 1 to 32 characters of `a-z 0-9 -`.
         name: String,
@@ -150,16 +161,19 @@ pub enum Request {
         key: String,
     },
     /// Trust a key no longer, one of the image included.
+    #[cfg(not(target_os = "none"))]
     Untrust {
         /// The key's name, or the key.
         key: String,
     },
     /// Take only what a trusted key has signed, or anything.
+    #[cfg(not(target_os = "none"))]
     RequireSignatures {
         /// Whether.
         on: bool,
     },
     /// Something of the simulated board: [`ErrorKind::State`] where there is none.
+    #[cfg(not(target_os = "none"))]
     Sim(sim::SimRequest),
 }
 
@@ -198,6 +212,7 @@ pub struct Upload {
 }
 
 /// What machine code made ahead of time has to be made for; the words of an artefact's key.
+#[cfg(not(target_os = "none"))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AheadOfTime {
     /// Engine and version, e.g. `wamr 2.4.3`.
@@ -209,6 +224,11 @@ pub struct AheadOfTime {
     /// The profile's `optimization_level`.
     pub optimization_level: crate::profile::OptimizationLevel,
 }
+
+/// A microcontroller takes no machine code: there is never one.
+#[cfg(target_os = "none")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AheadOfTime {}
 
 /// What runs of an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -272,12 +292,16 @@ pub enum Response {
     /// Not done.
     Error(ControlError),
     /// To [`Request::Caps`]: those that the manifest declares, and those that the app called for without.
+    #[cfg(not(target_os = "none"))]
     Caps(Vec<CapabilityUse>),
     /// To [`Request::Diagnose`].
+    #[cfg(not(target_os = "none"))]
     Diagnosis(Diagnosis),
     /// To [`Request::Kept`]: bytes of each file, in the order of the question; 0 of one that is not known.
+    #[cfg(not(target_os = "none"))]
     Kept(Vec<u64>),
     /// To [`Request::Rollback`] once the earlier version is in place.
+    #[cfg(not(target_os = "none"))]
     RolledBack {
         /// The app.
         app: String,
@@ -287,8 +311,10 @@ pub enum Response {
         from: String,
     },
     /// To [`Request::Keys`].
+    #[cfg(not(target_os = "none"))]
     Keys(TrustStore),
     /// To [`Request::Sim`].
+    #[cfg(not(target_os = "none"))]
     Sim(sim::SimAnswer),
 }
 
@@ -477,6 +503,7 @@ pub struct AppStatus {
 }
 
 /// What is known of an app's versions beside the current one.
+#[cfg(not(target_os = "none"))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Versions {
     /// The version that [`Request::Rollback`] goes back to.
@@ -486,6 +513,11 @@ pub struct Versions {
     /// The last time that the device itself went back to an earlier version.
     pub rolled_back: Option<RolledBack>,
 }
+
+/// A microcontroller keeps one version: there is nothing to tell.
+#[cfg(target_os = "none")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Versions {}
 
 /// An update that the device took back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,7 +34,8 @@ mod message;
 pub use caller::Caller;
 pub use frame::{Frame, Kind, Receiver, Writer, encode};
 pub use message::{
-    APPS, EVENT, LOG_LINE, decode_request, encode_request, encode_response, take_response,
+    APPS, EVENT, FOR_LINUX, INSTALL, LOG_LINE, decode_request, encode_request, encode_response,
+    take_response,
 };
 
 /// Version of the line: of frames, of the conversation, and of what postcard makes of the messages, since postcard is silent

@@ -13,6 +13,13 @@ pub const LOG_LINE: u8 = 2;
 /// What [`Response::Event`] starts with: before the event.
 pub const EVENT: u8 = 3;
 
+/// What [`Request::Install`] starts with: a microcontroller reads no more of it.
+pub const INSTALL: u8 = 3;
+/// What requests start with that only a daemon on Linux understands: this and all higher numbers. A microcontroller's code
+/// has no room to read them, or to write their answers: they stand last in [`Request`] and [`Response`], and are left out when a
+/// firmware is built. So whatever a microcontroller is to understand comes before them, and is another version of the line.
+pub const FOR_LINUX: u8 = 14;
+
 /// A request as it goes over the line.
 pub fn encode_request(request: &Request) -> Vec<u8> {
     encode(request)
@@ -26,7 +33,8 @@ pub fn decode_request(bytes: &[u8]) -> Result<Request, ControlError> {
             "{} bytes after the request",
             rest.len()
         ))),
-        Err(error) => Err(senseless(&format!("{error}"))),
+        // postcard's own words would be most of a kilobyte of a firmware.
+        Err(_) => Err(senseless("what can't be read")),
     }
 }
 

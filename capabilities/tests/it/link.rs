@@ -2,10 +2,12 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use vyoma_capabilities::control::{DeviceEvent, ErrorKind, LogLine, Request, Response, Stream};
+use vyoma_capabilities::control::{
+    DeviceEvent, ErrorKind, InstallOptions, LogLine, Request, Response, Stream,
+};
 use vyoma_capabilities::link::{
-    APPS, Caller, EVENT, Frame, Kind, LOG_LINE, MAX_BODY, MAX_FRAME, Receiver, decode_request,
-    encode, encode_request, encode_response, take_response,
+    APPS, Caller, EVENT, FOR_LINUX, Frame, INSTALL, Kind, LOG_LINE, MAX_BODY, MAX_FRAME, Receiver,
+    decode_request, encode, encode_request, encode_response, take_response,
 };
 use vyoma_capabilities::manifest::compact::{self, MAX_COMPACT};
 use vyoma_capabilities::manifest::{self, Manifest};
@@ -24,6 +26,28 @@ const KINDS: [Kind; 10] = [
     Kind::Answer,
     Kind::Lost,
 ];
+
+#[test]
+fn what_a_microcontroller_is_not_asked_has_the_highest_numbers() {
+    let number = |request: &Request| encode_request(request)[0];
+    let compact = Request::InstallCompact {
+        manifest: Vec::new(),
+        component_size: 1,
+        sha256: String::new(),
+    };
+    assert_eq!(number(&compact), FOR_LINUX - 1);
+    let install = Request::Install {
+        manifest: String::new(),
+        component_size: 1,
+        sha256: String::new(),
+        ahead_of_time: None,
+        options: InstallOptions::default(),
+    };
+    assert_eq!(number(&install), INSTALL);
+    let app = String::from("a");
+    assert_eq!(number(&Request::Caps { app }), FOR_LINUX);
+    assert!(number(&Request::Keys) > FOR_LINUX);
+}
 
 fn encoded(frame: &Frame<'_>) -> Vec<u8> {
     encode(frame, &mut [0; MAX_FRAME]).to_vec()

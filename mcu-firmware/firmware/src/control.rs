@@ -90,12 +90,10 @@ async fn finish(device: &'static apps::Device, power: Power) {
         Timer::after_millis(LOOK_MS).await;
     }
     let text = match device.running() {
-        0 => "all apps are stopped; a reset or a power-up starts the device again".into(),
-        running => {
-            format!("{running} apps would not end; a reset or a power-up starts the device again")
-        }
+        0 => "all apps are stopped; a reset starts the device again",
+        _ => "not all apps would end; a reset starts the device again",
     };
-    device.event(None, "shutdown", &text).await;
+    device.event(None, "shutdown", text).await;
     // What the console has is on its way.
     Timer::after_millis(LAST_ANSWER_MS).await;
     executor::off()

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use vyoma_capabilities::control::{ControlError, ErrorKind, PROTOCOL, Request, Response, names};
-use vyoma_capabilities::link::decode_request;
+use vyoma_capabilities::link::{FOR_LINUX, INSTALL, decode_request};
 use vyoma_capabilities::manifest::compact::MAX_COMPACT;
 
 use super::answers::{Answers, Records, What};
@@ -32,6 +32,10 @@ impl Exchange {
                     "found a request of more than {MAX_REQUEST} bytes, which is the most; shorten it"
                 ),
             ))
+        } else if request.first() == Some(&INSTALL) {
+            Err(as_text())
+        } else if request.first().is_some_and(|number| *number >= FOR_LINUX) {
+            Err(for_linux())
         } else {
             decode_request(&request).and_then(|decoded| {
                 drop(request);
@@ -112,44 +116,12 @@ impl Exchange {
                 };
                 self.doing = Doing::Answering(Answers::records(records));
             }
-            Request::Caps { .. } | Request::Diagnose { .. } => {
-                return Err(refuse(
-                    ErrorKind::State,
-                    String::from("a microcontroller does not keep this"),
-                ));
-            }
             Request::InstallCompact {
                 manifest,
                 component_size,
                 sha256,
             } => self.install(&manifest, component_size, &sha256, device)?,
-            Request::Install { .. } => {
-                return Err(refuse(
-                    ErrorKind::Invalid,
-                    String::from(
-                        "found a manifest as text; expected one in compact form, as vyomactl sends it over a serial line",
-                    ),
-                ));
-            }
-            Request::Kept { .. } | Request::Rollback { .. } => {
-                return Err(refuse(
-                    ErrorKind::Invalid,
-                    String::from(
-                        "a microcontroller keeps one version of an app and no part of an upload; install the version that is wanted",
-                    ),
-                ));
-            }
-            Request::Keys
-            | Request::Trust { .. }
-            | Request::Untrust { .. }
-            | Request::RequireSignatures { .. } => {
-                return Err(refuse(
-                    ErrorKind::Invalid,
-                    String::from(
-                        "a microcontroller checks no signatures; whoever holds its serial line installs what they like",
-                    ),
-                ));
-            }
+            Request::Install { .. } => return Err(as_text()),
             Request::Send { app, text, end } => {
                 known(&app, device)?;
                 device.send(&app, &text, end)?;
@@ -167,14 +139,11 @@ impl Exchange {
                 known(&app, device)?;
                 self.when_ended(now_ms, app, Then::Remove, device)?;
             }
-            Request::Sim(_) => {
-                return Err(refuse(
-                    ErrorKind::State,
-                    String::from("this device has a board of its own, and simulates none"),
-                ));
-            }
             Request::Shutdown => self.end(Power::Off, device)?,
             Request::Reboot => self.end(Power::Reboot, device)?,
+            // `begin` has refused them; a firmware does not even know them.
+            #[cfg(not(target_os = "none"))]
+            _ => return Err(for_linux()),
         }
         Ok(())
     }
@@ -217,6 +186,26 @@ impl Exchange {
         self.say(&Response::Done);
         Ok(())
     }
+}
+
+/// An installation for a device that reads TOML.
+fn as_text() -> ControlError {
+    refuse(
+        ErrorKind::Invalid,
+        String::from(
+            "found a manifest as text; expected one in compact form, as vyomactl sends it over a serial line",
+        ),
+    )
+}
+
+/// What only a daemon on Linux does.
+fn for_linux() -> ControlError {
+    refuse(
+        ErrorKind::State,
+        String::from(
+            "not on a microcontroller; see docs/operating.md for what works over a serial line",
+        ),
+    )
 }
 
 fn known(app: &str, device: &mut impl Device) -> Result<(), ControlError> {

@@ -300,6 +300,27 @@ fn text_is_sent_to_an_app_and_too_much_of_it_is_refused_with_the_number() {
 }
 
 #[test]
+fn what_only_a_daemon_on_linux_does_is_refused_with_what_a_microcontroller_lacks() {
+    let mut operator = Operator::greeted(device(&["a"]));
+    let app = || String::from("a");
+    for request in [
+        Request::Caps { app: app() },
+        Request::Diagnose { logs: true },
+        Request::Kept {
+            sha256s: vec![app()],
+        },
+        Request::Rollback { app: app() },
+        Request::Keys,
+        Request::RequireSignatures { on: true },
+    ] {
+        let (kind, message) = error(operator.call(&request));
+        assert_eq!(kind, ErrorKind::State);
+        assert!(message.starts_with("not on a microcontroller"), "{message}");
+    }
+    assert!(matches!(operator.call(&Request::Ps), Response::Apps(apps) if apps.len() == 1));
+}
+
+#[test]
 fn the_device_ends_when_told() {
     let mut operator = Operator::greeted(device(&[]));
     assert_eq!(operator.call(&Request::Reboot), Response::Done);

@@ -14,7 +14,7 @@ use vyoma_mcu_core::ring::{Event, Line, Ring};
 use super::{App, Device, now_ms};
 
 /// Bytes of the log: some fifty lines.
-const LOG: usize = 2560;
+const LOG: usize = 2304;
 /// Bytes of events: some fifteen.
 const EVENTS: usize = 1536;
 
