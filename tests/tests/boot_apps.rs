@@ -8,6 +8,7 @@
     reason = "a full house is a figure, too, and is told"
 )]
 
+use std::process::Command;
 use std::time::Duration;
 
 use vyoma_capabilities::control::{AppStatus, Stream};
@@ -50,6 +51,29 @@ fn group_number(device: &Device, app: &str, file: &str, key: &str) -> u64 {
     value.trim().parse().expect("a number")
 }
 
+/// What only a device can tell in a bug report, besides what a hosted daemon tells.
+fn a_report_has_what_the_kernel_said(device: &Device) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = folder.path().join("report.tar.gz");
+    device.ctl_ok(&["support", archive.to_str().expect("UTF-8")]);
+    let output = Command::new("tar")
+        .args([
+            "--extract",
+            "--gzip",
+            "--to-stdout",
+            "--wildcards",
+            "--file",
+        ])
+        .arg(&archive)
+        .arg("*/kernel.txt")
+        .output()
+        .expect("tar is there");
+    let kernel = String::from_utf8_lossy(&output.stdout);
+    assert!(kernel.contains("Linux version"), "{output:?}");
+    let caps = device.ctl_ok(&["caps", "echo-1"]);
+    assert!(caps.contains("stdio") && caps.contains("granted"), "{caps}");
+}
+
 #[test]
 fn an_app_that_breaks_its_limits_ends_alone() {
     let small_bomb = resources("memory_kb = 32768");
@@ -76,6 +100,7 @@ fn an_app_that_breaks_its_limits_ends_alone() {
     the_watchdog_kills_what_spins_and_leaves_what_waits(&device);
     an_app_gets_its_share_of_a_processor_and_no_more(&device);
     no_more_tasks_than_an_app_may_have(&device);
+    a_report_has_what_the_kernel_said(&device);
     device.ctl_ok(&["shutdown", "--yes"]);
     let report = device.ended();
     assert_eq!(report["ended"], "powered-off", "{report}");

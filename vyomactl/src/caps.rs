@@ -3,8 +3,8 @@
 use serde::Serialize;
 use vyoma_capabilities::control::{CapabilityUse, Request, Response};
 
-use crate::client::{Client, Patience};
-use crate::exit::Failure;
+use crate::client::{Client, ManifestForm, Patience};
+use crate::exit::{Exit, Failure};
 use crate::output::{Align, Cell, Output, Style, Table, clean};
 
 /// The JSON document.
@@ -59,6 +59,14 @@ pub(crate) fn state(one: &CapabilityUse) -> (Style, &'static str) {
 
 /// Asks for them.
 pub(crate) fn ask(client: &mut Client, app: &str) -> Result<Vec<CapabilityUse>, Failure> {
+    if client.manifest_form() == ManifestForm::Compact {
+        return Err(Failure::new(
+            Exit::State,
+            format!(
+                "{app}: a microcontroller counts no uses of capabilities; `vyomactl inspect` shows what a component imports"
+            ),
+        ));
+    }
     let request = Request::Caps {
         app: app.to_owned(),
     };

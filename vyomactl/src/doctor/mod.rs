@@ -11,7 +11,7 @@ use serde_json::json;
 use vyoma_capabilities::control::{AppStatus, DeviceInfo, Diagnosis, Request, Response};
 
 use crate::apps;
-use crate::client::{Client, Patience};
+use crate::client::{Client, ManifestForm, Patience};
 use crate::exit::{Exit, Failure};
 use crate::output::{Align, Cell, Output, Style, Table};
 use crate::target::Target;
@@ -80,8 +80,10 @@ pub(crate) fn of_device(
         disk: None,
         has_watchdog: None,
     };
-    // A microcontroller has neither; what it does not tell is not judged.
-    let _ = diagnose(client, &mut device);
+    // A microcontroller has neither; what a device does not tell is not judged.
+    if client.manifest_form() == ManifestForm::Text {
+        let _ = diagnose(client, &mut device);
+    }
     findings::of(info, apps, &device)
 }
 

@@ -18,7 +18,7 @@ use vyoma_capabilities::control::{DeviceEvent, DeviceInfo, Diagnosis, LogLine, R
 use crate::apps;
 use crate::caps;
 use crate::cli::SupportArgs;
-use crate::client::{Client, Patience, plain};
+use crate::client::{Client, ManifestForm, Patience, plain};
 use crate::doctor;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, clean};
@@ -212,24 +212,19 @@ fn collect(client: &mut Client, files: &mut Files, time: u64) -> Result<DeviceIn
         }
     }
     files.document("ps.json", &all)?;
-    client.send(&Request::Diagnose { logs: true })?;
     let mut scrubber = Scrubber::default();
-    let mut first = true;
+    if client.manifest_form() == ManifestForm::Compact {
+        // A microcontroller keeps less, and answers what every device answers.
+        plain_logs(client, &mut scrubber, files)?;
+        return Ok(info);
+    }
+    client.send(&Request::Diagnose { logs: true })?;
     loop {
-        match client.answer(Patience::Prompt) {
-            Ok(Response::Done) => return Ok(info),
-            Ok(Response::Diagnosis(diagnosis)) => {
-                diagnosed(diagnosis, &mut scrubber, files)?;
-            }
-            Ok(other) => return Err(client.unexpected(&other)),
-            // It keeps less, and answers what every device answers.
-            Err(failure) if first && matches!(failure.exit(), Exit::State | Exit::Protocol) => {
-                plain_logs(client, &mut scrubber, files)?;
-                return Ok(info);
-            }
-            Err(failure) => return Err(failure),
+        match client.answer(Patience::Prompt)? {
+            Response::Done => return Ok(info),
+            Response::Diagnosis(diagnosis) => diagnosed(diagnosis, &mut scrubber, files)?,
+            other => return Err(client.unexpected(&other)),
         }
-        first = false;
     }
 }
 

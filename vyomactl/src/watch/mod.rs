@@ -195,7 +195,7 @@ impl Watch<'_> {
     fn install(&mut self, out: &mut Output) -> Result<Option<AppStatus>, Failure> {
         let package = Package::load(&self.folder)?;
         let made = (package.sha256.clone(), package.manifest_text.clone());
-        if self.installed.as_ref() == Some(&made) {
+        if self.installed.as_ref() == Some(&made) && self.is_there(&package) {
             return Ok(None);
         }
         let name = package.manifest.app.name.clone();
@@ -217,16 +217,31 @@ impl Watch<'_> {
         Ok(Some(status))
     }
 
-    fn send(&mut self, package: &Package, out: &mut Output) -> Result<AppStatus, Failure> {
-        // It may be lost since the last time, which shows when it is asked.
+    /// Whether the device has this version: it may have taken it back, or somebody installed another one.
+    fn is_there(&mut self, package: &Package) -> bool {
+        let Ok(mut client) = self.connect() else {
+            return false;
+        };
+        let all = apps::list(&mut client).unwrap_or_default();
+        self.client = Some(client);
+        all.iter()
+            .any(|app| app.name == package.manifest.app.name && app.sha256 == package.sha256)
+    }
+
+    /// The connection of the last time, or a new one: it may be lost since then, which shows when it is asked.
+    fn connect(&mut self) -> Result<Client, Failure> {
         let kept = self.client.take().and_then(|mut client| {
             let answer = client.call(&Request::Ps, Patience::Prompt);
             answer.is_ok().then_some(client)
         });
-        let mut client = match kept {
-            Some(client) => client,
-            None => Client::open(self.target, self.timeout)?,
-        };
+        match kept {
+            Some(client) => Ok(client),
+            None => Client::open(self.target, self.timeout),
+        }
+    }
+
+    fn send(&mut self, package: &Package, out: &mut Output) -> Result<AppStatus, Failure> {
+        let mut client = self.connect()?;
         let connect = || Client::open(self.target, self.timeout);
         let outcome = install::install(&mut client, &connect, package, self.args, out)
             .and_then(|()| started(&mut client, package));

@@ -223,6 +223,42 @@ fn what_was_installed_is_there_byte_for_byte_after_a_boot() {
 }
 
 #[test]
+fn a_report_and_a_look_for_faults_ask_a_microcontroller_only_for_what_it_has() {
+    let mut played = played();
+    played.prints("hello", "token=abc and a line");
+    let board = Board::start(played, clean());
+    let app = app();
+    good(&install(&board, &app));
+    refused(
+        &board.run(&["caps", "hello"]),
+        7,
+        "a microcontroller counts no uses",
+    );
+    let doctor = board.run(&["doctor", "--output", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&doctor.out).unwrap();
+    let ids: Vec<&str> = document["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|finding| finding["id"].as_str())
+        .filter(|id| !id.starts_with("rust"))
+        .collect();
+    // Its clock counts from its start, which is no fault.
+    assert!(doctor.code == 0 && ids.is_empty(), "{document}");
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("report.tar.gz");
+    let outcome = board.run(&["support", archive.to_str().unwrap(), "--output", "json"]);
+    let document: serde_json::Value = serde_json::from_str(good(&outcome)).unwrap();
+    let files = document["files"].to_string();
+    assert!(
+        files.contains("logs/hello.jsonl") && files.contains("events.jsonl"),
+        "{files}"
+    );
+    assert!(!files.contains("caps/"), "{files}");
+    board.end();
+}
+
+#[test]
 fn logs_are_shown_and_followed() {
     let mut played = played();
     for number in 0..5 {
