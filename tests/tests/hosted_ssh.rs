@@ -190,8 +190,13 @@ fn there_is_no_shell_no_terminal_no_forwarding_and_no_agent() {
     };
     refused(&["-T"], &[], "shell request failed");
     refused(&["-tt"], &[], "PTY allocation request failed");
-    refused(&["-tt"], &["vyoma-control; sh"], "exec request failed");
-    for command in ["sh", "vyoma-control --socket /x", "scp -t /", ""] {
+    for command in [
+        "sh",
+        "vyoma-control; sh",
+        "vyoma-control --socket /x",
+        "scp -t /",
+        "",
+    ] {
         refused(&[], &[&format!("{command} ")], "exec request failed");
     }
     refused(&["-s"], &["sftp"], "subsystem request failed");

@@ -12,6 +12,7 @@ mod lines;
 mod link;
 mod manifest;
 mod manifest_errors;
+mod messages;
 mod profile;
 mod properties;
 mod resolve;

@@ -26,7 +26,12 @@ const PROFILES: [&[u8]; 6] = corpus![
 ];
 const LINES: [&[u8]; 2] = corpus!["lines/session.txt", "lines/escapes.txt"];
 const LINK: [&[u8]; 3] = corpus!["link/session.bin", "link/install.bin", "link/manifest.bin"];
-const CONTROL: [&[u8]; 3] = corpus!["control/hello.bin", "control/upload.bin", "control/bad.bin"];
+const CONTROL: [&[u8]; 4] = corpus![
+    "control/hello.bin",
+    "control/upload.bin",
+    "control/bad.bin",
+    "control/requests.bin"
+];
 
 /// One damage: at a place, take some bytes out and put some in.
 type Damage = (prop::sample::Index, usize, Vec<u8>);

@@ -11,8 +11,8 @@ use russh::server::{
     VerifiedPublicKey, run_stream,
 };
 use russh::{
-    Channel, ChannelId, ChannelOpenFailure, Disconnect, MethodKind, MethodSet, Preferred, Pty,
-    SshId, cipher, compression, kex, mac,
+    Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Preferred, Pty, SshId, cipher,
+    compression, kex, mac,
 };
 use tokio::io::{AsyncWriteExt, BufReader, copy_buf};
 use tokio::net::{TcpStream, UnixStream};
@@ -308,10 +308,8 @@ async fn carry(channel: Channel<Msg>, daemon: UnixStream, session: Handle) {
         () = downward => {}
         () = upward => {}
     }
-    // In order: the client's program ends with this status, and its ssh with it.
+    // The client ends with this status once it has shown everything, and hangs up. Told to disconnect, OpenSSH would throw away
+    // what it has not shown yet; of one that stays, the daemon ends this process.
     let _ = session.exit_status_request(id, 0).await;
     let _ = session.close(id).await;
-    let _ = session
-        .disconnect(Disconnect::ByApplication, String::new(), String::new())
-        .await;
 }
