@@ -114,7 +114,8 @@ fn ps_is_a_table_sorted_by_name() {
             "0",
             "abababababab",
             "display",
-            "trapped: unreachable executed"
+            "trapped: unreachable executed",
+            "-"
         ]
     );
     assert_eq!(lines[2][0], "b");
