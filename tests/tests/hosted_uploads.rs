@@ -325,14 +325,9 @@ fn a_full_disk_refuses_an_update_in_one_line_and_the_old_version_goes_on() {
     client.announce(&next, bytes.len() as u64, &hash(&bytes), 0);
     client.send(&bytes[..64 * KIB]);
     let ballast = setup.state().join("ballast");
-    wait_for("the disk to be full", || {
-        let mut file = fs::File::options()
-            .append(true)
-            .create(true)
-            .open(&ballast)
-            .expect("ballast");
-        file.write_all(&vec![1; 64 * KIB]).is_err()
-    });
+    let mut file = fs::File::create(&ballast).expect("ballast");
+    while file.write_all(&vec![1; 64 * KIB]).is_ok() {}
+    drop(file);
     client.send(&bytes[64 * KIB..]);
     let Response::Error(error) = client.answer() else {
         panic!("it was taken");

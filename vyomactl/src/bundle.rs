@@ -263,7 +263,7 @@ mod tests {
         // A change of these bytes is a change of the format: bundles that are published have this hash.
         assert_eq!(
             vyoma_runtime::sha256_hex(&bytes),
-            "0000000000000000000000000000000000000000000000000000000000000000"
+            "272cc898e912e37e9995175b6fc96618a04a0e640dbe45cd5cf4899cdd598a26"
         );
         assert!(is_bundle(&bytes));
         let contents = read(&bytes).unwrap();

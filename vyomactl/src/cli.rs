@@ -125,7 +125,7 @@ pub(crate) enum Command {
     Doctor,
     /// Make one archive for a bug report: versions, state, logs; secrets left out
     Support(SupportArgs),
-    /// Set and read the simulated board of a daemon started with --simulate, and make its parts fail
+    /// Set and read the parts of a simulated board (vyomad --simulate), and make them fail
     Sim(SimArgs),
     /// Stop all apps in order and power off (a hosted daemon ends)
     Shutdown(EndArgs),

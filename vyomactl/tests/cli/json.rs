@@ -97,7 +97,7 @@ fn ps_is_a_table_sorted_by_name() {
         lines[0],
         [
             "NAME", "VERSION", "PHASE", "UPTIME", "RESTARTS", "MEMORY", "CPU", "CALLS", "DROPPED",
-            "SHA-256", "WITHOUT", "LAST END"
+            "SHA-256", "WITHOUT", "LAST END", "VERSIONS"
         ]
     );
     assert_eq!(
@@ -114,7 +114,8 @@ fn ps_is_a_table_sorted_by_name() {
             "0",
             "abababababab",
             "display",
-            "trapped: unreachable executed"
+            "trapped: unreachable executed",
+            "-"
         ]
     );
     assert_eq!(lines[2][0], "b");
