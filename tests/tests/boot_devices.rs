@@ -293,7 +293,7 @@ fn the_thermometer_reads_a_sensor_on_the_i2c_bus_of_a_raspberry_pi_as_it_is_set_
     let mut board = Board::start("thermometer", &qemu);
     // QEMU makes it once xtask has what it boots.
     let end = Instant::now() + PATIENCE;
-    while !qmp.exists() {
+    while !(qtest.exists() && qmp.exists()) {
         assert!(Instant::now() < end, "QEMU does not run");
         thread::sleep(Duration::from_millis(50));
     }
