@@ -107,6 +107,12 @@ impl Pins {
         }
     }
 
+    /// Sets a property of a device: what a sensor measures, say.
+    pub fn set(&mut self, path: &str, property: &str, value: i64) {
+        let arguments = json!({"path": path, "property": property, "value": value});
+        self.command(&json!({"execute": "qom-set", "arguments": arguments}));
+    }
+
     /// Paths of all devices of a type, in their order.
     pub fn devices(&mut self, kind: &str) -> Vec<String> {
         let mut found = Vec::new();

@@ -4,9 +4,16 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use vyoma_capabilities::lifecycle::Phase;
 use vyoma_system_tests::booted::{Device, Machine};
+use vyoma_system_tests::qtest::{self, Pins};
+use vyoma_system_tests::turn::Turn;
+use vyoma_system_tests::{from_make_test, guest};
 
 /// The app that does what it is told.
 const SHELL: &str = "device-shell";
@@ -212,4 +219,97 @@ fn a_serial_port_carries_lines_both_ways(device: &Device, port: &UnixListener) {
     tell(device, "hear 1 10");
     line.write_all(b"and-to-you").expect("the port takes it");
     assert_eq!(came_of(device, "hear 1 10"), "and-to-you");
+}
+
+/// For an emulated board whose image may have to be built first.
+const PATIENCE: Duration = Duration::from_mins(20);
+
+/// A board that prints on its console and is ended with this value.
+struct Board {
+    xtask: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Board {
+    /// Boots iot-edge's image on QEMU's Raspberry Pi, which has neither network nor disk.
+    fn start(app: &str, qemu: &[String]) -> Self {
+        let mut xtask = Command::new(from_make_test("VYOMA_XTASK_BIN"));
+        xtask.args(["boot", "--platform", "iot-edge", "--on", "raspi3b"]);
+        xtask.args(["--data", "none", "--timeout", "1500", "--app"]);
+        xtask.arg(guest(app));
+        xtask.args(qemu.iter().map(|word| format!("--qemu={word}")));
+        let mut xtask = xtask
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start xtask");
+        let output = xtask.stdout.take().expect("a pipe");
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self {
+            xtask,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    fn wait_for(&mut self, needle: &str) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("no line {needle:?} in\n{}", self.seen.join("\n"));
+            };
+            let found = line.contains(needle);
+            self.seen.push(line);
+            if found {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        // QEMU dies with xtask.
+        let _ = self.xtask.kill();
+        let _ = self.xtask.wait();
+    }
+}
+
+#[test]
+fn the_thermometer_reads_a_sensor_on_the_i2c_bus_of_a_raspberry_pi_as_it_is_set_from_outside() {
+    let _turn = Turn::shared();
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let (qtest, qmp) = (scratch.path().join("qtest"), scratch.path().join("qmp"));
+    let mut qemu = qtest::arguments(&qtest, &qmp);
+    let sensor = "tmp105,id=sensor,bus=i2c-bus.1,address=0x48";
+    qemu.extend(["-device".to_owned(), sensor.to_owned()]);
+    let mut board = Board::start("thermometer", &qemu);
+    // QEMU makes it once xtask has what it boots.
+    let end = Instant::now() + PATIENCE;
+    while !(qtest.exists() && qmp.exists()) {
+        assert!(Instant::now() < end, "QEMU does not run");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let mut pins = Pins::connect(&qtest, &qmp);
+    // Thousandths of a degree.
+    for (millidegrees, said) in [(21_500, "21.50"), (-7_250, "-7.25"), (63_000, "63.00")] {
+        pins.set("/machine/peripheral/sensor", "temperature", millidegrees);
+        pins.go();
+        board.wait_for(&format!("[thermometer] temperature {said} C"));
+    }
+    assert!(
+        board
+            .seen
+            .iter()
+            .any(|line| line.contains("vyomad: started:") && line.contains("iot-edge (pid1)")),
+        "{:#?}",
+        board.seen
+    );
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measures what docs/benchmarks.md says, and writes that page. Every ratio is between two things
 //! measured in the same run on the same machine; nothing in the page is typed by hand.
 
+mod devices;
 mod engines;
 mod watch;
 
@@ -54,6 +55,8 @@ enum Part {
     Engines,
     /// How soon what is saved runs, and what clients that follow logs cost.
     Watch,
+    /// Calls to devices, edges and a 1 kHz loop, against native programs.
+    Devices,
 }
 
 /// Apps in the full house, as many as `max_apps` of server-headless: all but one are echoes, one asks them all.
@@ -68,51 +71,42 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Measures everything. Fails when a goal is missed, after writing the page.
 pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<ExitCode> {
     let need = match options.only {
-        Some(Part::Engines) => Need::Boot,
         Some(Part::Watch) => Need::Build,
+        Some(_) => Need::Boot,
         None => Need::Everything,
     };
     setup::ensure(context, need)?;
     let path = context.root.join("docs/benchmarks.md");
-    if options.only == Some(Part::Watch) {
-        let (figures, section) = watch::measure(context, options.runs)?;
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        return finish(&path, &figures, &watch::insert(&text, &section), options);
-    }
-    let (mut figures, section) = engines::measure(context, options.runs)?;
-    let text = match options.only {
+    let mut figures = Vec::new();
+    let mut text = match options.only {
         Some(_) => std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?,
         None => {
-            let mut all = hosted(context, options.starts)?;
-            all.extend(boots(context, options.boots)?);
-            all.push(full_house(context)?);
-            all.extend(budget::all(context)?);
-            let text = page(context, &all)?;
-            figures.extend(all);
-            text
+            figures = hosted(context, options.starts)?;
+            figures.extend(boots(context, options.boots)?);
+            figures.push(full_house(context)?);
+            figures.extend(budget::all(context)?);
+            page(context, &figures)?
         }
     };
-    let mut text = engines::insert(&text, &section);
-    if options.only.is_none() {
+    if options.only.is_none_or(|part| part == Part::Engines) {
+        let (more, section) = engines::measure(context, options.runs)?;
+        figures.extend(more);
+        text = engines::insert(&text, &section);
+    }
+    if options.only.is_none_or(|part| part == Part::Devices) {
+        let (more, section) = devices::measure(context, options.runs)?;
+        figures.extend(more);
+        text = devices::insert(&text, &section);
+    }
+    if options.only.is_none_or(|part| part == Part::Watch) {
         let (more, section) = watch::measure(context, options.runs)?;
         figures.extend(more);
         text = watch::insert(&text, &section);
     }
-    finish(&path, &figures, &text, options)
-}
-
-/// Shows the figures, writes the page, and fails when a goal is missed.
-fn finish(
-    path: &Path,
-    figures: &[Figure],
-    text: &str,
-    options: &Options,
-) -> anyhow::Result<ExitCode> {
-    println!("{}", table(figures));
+    println!("{}", table(&figures));
     if !options.dry_run {
-        write_atomically(path, text.as_bytes())?;
+        write_atomically(&path, text.as_bytes())?;
         say(format_args!("wrote {}", path.display()));
     }
     let missed = figures

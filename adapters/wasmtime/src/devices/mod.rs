@@ -1,10 +1,12 @@
 //! Pins, buses, serial ports and converters under Wasmtime: the host functions of `vyoma-component` over `vyoma-services`,
 //! which the other engines use, linked as they are. Nothing here knows what any of them does.
 //!
-//! Wasmtime hands over values, host functions take the canonical ABI's core values and memory: [`values`] is between them.
+//! Wasmtime hands over values, host functions take the canonical ABI's core values and memory: [`values`] is between them for
+//! any type, [`typed`] for the calls that are made most often.
 //! Resources that cross over to wasi:io (pollables, streams) become wasmtime-wasi's ([`io`]).
 
 mod io;
+mod typed;
 mod values;
 
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub(crate) struct Devices(SendWrapper<State>);
 struct State {
     services: Linux,
     handles: Handles,
+    /// Memory of typed calls.
+    scratch: values::Scratch,
 }
 
 /// Why a host function did not return to the guest.
@@ -65,6 +69,7 @@ impl Devices {
         let state = State {
             services: Linux::new(only)?,
             handles: Handles::new(MAX_HANDLES as u32),
+            scratch: values::Scratch::default(),
         };
         Ok(Self(SendWrapper::new(state)))
     }
@@ -134,6 +139,9 @@ fn add(
     }
     for function in interface.functions {
         let used = Capability::of_import(interface.name, function.name);
+        if typed::add(&mut instance, interface.name, function, used)? {
+            continue;
+        }
         instance.func_new(function.name, move |store, ty, arguments, results| {
             if let Some(capability) = used {
                 store.data().activity.used(capability);

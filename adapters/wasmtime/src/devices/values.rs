@@ -12,6 +12,16 @@ use wasmtime::{Error, Result};
 pub(super) struct Scratch(Vec<u8>);
 
 impl Scratch {
+    /// For another call.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// One byte.
+    pub(super) fn byte(&self, at: u32) -> Result<u8> {
+        self.bytes::<1>(at).map(|[byte]| byte)
+    }
+
     /// Room for `size` bytes.
     pub(super) fn allocate(&mut self, size: u32, align: u32) -> u32 {
         let place = (self.0.len() as u32).next_multiple_of(align.max(1));
@@ -30,13 +40,13 @@ impl Scratch {
         self.0[at as usize..][..bytes.len()].copy_from_slice(bytes);
     }
 
-    fn bytes<const N: usize>(&self, at: u32) -> Result<[u8; N]> {
+    pub(super) fn bytes<const N: usize>(&self, at: u32) -> Result<[u8; N]> {
         self.slice(at, N as u32)?
             .try_into()
             .map_err(|_| Error::msg("too few bytes"))
     }
 
-    fn slice(&self, at: u32, length: u32) -> Result<&[u8]> {
+    pub(super) fn slice(&self, at: u32, length: u32) -> Result<&[u8]> {
         self.0
             .get(at as usize..)
             .and_then(|rest| rest.get(..length as usize))

@@ -152,9 +152,10 @@ impl Open {
     }
 }
 
-/// Waits for a rising edge.
+/// Waits for a rising edge that comes from now on.
 fn wait(pin: &DigitalInPin) -> Outcome {
     let rising = pin.watch_rising_edge().map_err(name)?;
+    while edges::next_edge(pin).map_err(name)?.is_some() {}
     println!("waits");
     rising.block();
     let edge = edges::next_edge(pin).map_err(name)?;

@@ -1,0 +1,5 @@
+//! How the component is linked.
+
+fn main() {
+    vyoma_build::small_app(1024);
+}
