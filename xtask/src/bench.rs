@@ -78,16 +78,14 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     setup::ensure(context, need)?;
     let path = context.root.join("docs/benchmarks.md");
     let mut figures = Vec::new();
-    let mut text = match options.only {
-        Some(_) => std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?,
-        None => {
-            figures = hosted(context, options.starts)?;
-            figures.extend(boots(context, options.boots)?);
-            figures.push(full_house(context)?);
-            figures.extend(budget::all(context)?);
-            page(context, &figures)?
-        }
+    let mut text = if options.only.is_some() {
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?
+    } else {
+        figures = hosted(context, options.starts)?;
+        figures.extend(boots(context, options.boots)?);
+        figures.push(full_house(context)?);
+        figures.extend(budget::all(context)?);
+        page(context, &figures)?
     };
     if options.only.is_none_or(|part| part == Part::Engines) {
         let (more, section) = engines::measure(context, options.runs)?;

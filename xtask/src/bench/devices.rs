@@ -165,7 +165,7 @@ fn calls(
         target,
         &which,
         &["^device-speed: "],
-        MachineOptions {
+        &MachineOptions {
             memory: Some(MEMORY_MB),
             ..MachineOptions::default()
         },
@@ -254,7 +254,7 @@ fn run(
     target: &Target,
     which: &WhichApps,
     until: &[&str],
-    options: MachineOptions,
+    options: &MachineOptions,
 ) -> anyhow::Result<Report> {
     let image = image::build(context, target, which)?;
     let until: Vec<Regex> = until
@@ -268,7 +268,7 @@ fn run(
         screenshot: None,
         echo: false,
     };
-    let report = boot::boot(target, &image, &options, &plan, &|_| Ok(()))?;
+    let report = boot::boot(target, &image, options, &plan, &|_| Ok(()))?;
     let last = || {
         let lines = report.lines.iter().rev().take(20).rev();
         lines
@@ -300,15 +300,15 @@ fn in_qemu(
         target,
         &which,
         &until,
-        MachineOptions {
+        &MachineOptions {
             append: vec!["rdinit=/device-speed".to_owned()],
             memory: Some(MEMORY_MB),
             ..MachineOptions::default()
         },
     )?;
     let find = |start: &str| {
-        let texts = report.lines.iter().map(|line| line.text.as_str());
-        let text = texts.filter_map(|text| text.strip_prefix(start)).next();
+        let mut texts = report.lines.iter().map(|line| line.text.as_str());
+        let text = texts.find_map(|text| text.strip_prefix(start));
         text.and_then(lateness)
             .with_context(|| format!("no line {start}"))
     };
@@ -332,7 +332,8 @@ fn hosted(context: &Context, guest: &App) -> anyhow::Result<Vec<(&'static str, L
     let at = |name: &str| folder.path().join(name);
     let source = context.root.join("apps/guests/device-speed/src/waits.rs");
     let program = format!(
-        "#[path = {source:?}] mod waits;\nfn main() {{ println!(\"ticks: {{}}\", waits::ticks(60_000)); }}\n"
+        "#[path = \"{}\"] mod waits;\nfn main() {{ println!(\"ticks: {{}}\", waits::ticks(60_000)); }}\n",
+        source.display()
     );
     write_atomically(&at("native.rs"), program.as_bytes())?;
     let mut rustc = Command::new("rustc");
