@@ -241,7 +241,7 @@ impl<const WORD: usize, const SECTOR: usize> Flash for SimulatedFlash<WORD, SECT
         let words = bytes.start / WORD..bytes.end.div_ceil(WORD);
         if self.torn.get(words)?.contains(&true) {
             self.unreadable.set(self.unreadable.get() + 1);
-            if self.unreadable.get() % 2 == 0 {
+            if self.unreadable.get().is_multiple_of(2) {
                 return self.others.get(bytes);
             }
         }
