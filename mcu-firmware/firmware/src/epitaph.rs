@@ -23,7 +23,7 @@ pub(crate) fn leave(words: fmt::Arguments<'_>) {
         KEPT.0
             .get()
             .cast::<Epitaph>()
-            .write_volatile(Epitaph::of(words))
+            .write_volatile(Epitaph::of(words));
     };
 }
 

@@ -18,7 +18,13 @@ fn main() {
     };
     match what {
         0 => println!("{} of 1000 are ready", thousand()),
-        1 => println!("not reached: {}", dig(0)),
+        1 => {
+            // A little deeper each time: at some depth the loops are what is too much, and not the next call.
+            for depth in 0..200 {
+                black_box(deep(depth));
+            }
+            println!("not reached");
+        }
         _ => println!("expected the argument poll or loops"),
     }
 }
@@ -69,11 +75,21 @@ macro_rules! within {
     };
 }
 
-#[expect(unconditional_recursion, reason = "that is what it is for")]
-fn dig(depth: u32) -> u32 {
-    let mut below = depth;
-    within!(below = dig(black_box(below + 1));
+/// Loops within loops, `depth` calls down.
+fn deep(depth: u32) -> u32 {
+    if depth == 0 {
+        loops()
+    } else {
+        // Used after the call, so it can't become a loop.
+        deep(black_box(depth - 1)) + black_box(1)
+    }
+}
+
+#[inline(never)]
+fn loops() -> u32 {
+    let mut count = 0;
+    within!(count += 1;
         a b c d e f g h i j k l m n o p q r s t u v w x y z
         a b c d e f g h i j k l m n o p);
-    below + depth
+    count
 }

@@ -58,7 +58,7 @@ fn bits(rounds: u32) -> u32 {
             sum ^= byte ^ round;
             for _ in 0..8 {
                 let carry = sum & 1;
-                sum = sum >> 1 ^ 0xedb8_8320 * carry;
+                sum = (sum >> 1) ^ (0xedb8_8320 * carry);
             }
         }
         sum = black_box(sum);
