@@ -410,7 +410,8 @@ fn sensor_hub_serves_over_http_what_other_apps_told_it() {
 
 #[test]
 fn parts_are_listed_with_what_they_have_and_a_wrong_one_is_told_from_a_fault() {
-    let daemon = simulated(WAMR).start();
+    let setup = simulated(WAMR);
+    let daemon = setup.start();
     let list: Vec<Value> =
         serde_json::from_str(&daemon.sim(&["--output", "json", "list"])).expect("JSON");
     let find = |part: &str| {
@@ -449,7 +450,8 @@ fn parts_are_listed_with_what_they_have_and_a_wrong_one_is_told_from_a_fault() {
 
 #[test]
 fn without_a_simulated_board_sim_says_how_to_have_one() {
-    let daemon = Setup::new(PROFILE).start();
+    let setup = Setup::new(PROFILE);
+    let daemon = setup.start();
     let (code, why) = daemon.sim_fails(&["list"]);
     assert_eq!(code, 7, "{why}");
     assert!(

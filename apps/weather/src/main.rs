@@ -6,12 +6,12 @@
 #![cfg_attr(target_os = "wasi", no_std, no_main)]
 
 use core::cell::RefCell;
-use core::fmt::Write as _;
+use core::fmt::{self, Write};
 
 use bme280::i2c::BME280;
 use embedded_hal_bus::i2c::RefCellDevice;
-use ssd1306::mode::DisplayConfig as _;
-use ssd1306::prelude::{DisplayRotation, DisplaySize128x64};
+use ssd1306::mode::{DisplayConfig as _, TerminalMode};
+use ssd1306::prelude::{DisplayRotation, DisplaySize128x64, WriteOnlyDataCommand};
 use ssd1306::{I2CDisplayInterface, Ssd1306};
 use vyoma::{Duration, Fixed, Instant, args, println, send, sleep_until};
 use vyoma_hal::i2c::Bus;
@@ -57,7 +57,7 @@ fn main() -> Result<(), OpenError> {
                 shows = shows
                     && display.set_position(0, 0).is_ok()
                     && writeln!(
-                        display,
+                        Letters(&mut display),
                         "{celsius} C   \n{hectopascals} hPa   \n{percent} %   "
                     )
                     .is_ok();
@@ -66,6 +66,17 @@ fn main() -> Result<(), OpenError> {
         }
         next += PERIOD;
         sleep_until(next);
+    }
+}
+
+/// A display that is written on. What the driver (0.10.0) has itself for `write!` shows the last letter of each piece only.
+struct Letters<'a, I>(&'a mut Ssd1306<I, DisplaySize128x64, TerminalMode>);
+
+impl<I: WriteOnlyDataCommand> Write for Letters<'_, I> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars()
+            .try_for_each(|letter| self.0.print_char(letter))
+            .map_err(|_| fmt::Error)
     }
 }
 
