@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use vyoma_capabilities::control::{ErrorKind, FrameKind, InstallOptions, Request, Response};
-use vyoma_capabilities::lifecycle::{Ending, Phase};
+use vyoma_capabilities::lifecycle::Ending;
 use vyoma_system_tests::booted::{Device, Machine};
 use vyoma_system_tests::desk::Desk;
 use vyoma_system_tests::operator::Operator;
@@ -95,13 +95,9 @@ fn installs_and_shows_how_apps_end(remote: &Operator) {
     remote.ctl_ok(&["rollback", "hello"]);
     assert_eq!(remote.app("hello").version, "0.1.0");
     install("trap");
-    let crashed = remote.wait_for_app("trap", "trapped", |app| {
+    remote.wait_for_app("trap", "to trap", |app| {
         matches!(app.last_ending, Some(Ending::Trapped(_)))
     });
-    assert!(matches!(
-        crashed.phase,
-        Phase::Backoff | Phase::Running | Phase::Starting | Phase::Quarantined
-    ));
     remote.ctl_ok(&["remove", "trap"]);
     let (code, said) = remote.ctl_fails(&["start", "trap"]);
     assert_eq!(code, 3, "{said}");
