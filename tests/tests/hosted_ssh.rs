@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 use vyoma_system_tests::desk::Desk;
 use vyoma_system_tests::guest;
@@ -236,9 +235,16 @@ fn there_is_no_shell_no_terminal_no_forwarding_and_no_agent() {
     assert!(said.contains("Session open refused by peer"), "{said}");
     drop(first);
     // An agent and X11 are asked for in silence: what matters is that nothing comes of it.
+    let agent = place.desk.file("agent");
+    let _agent = std::os::unix::net::UnixListener::bind(&agent).expect("a socket");
     let agent = place.desk.ssh(
         served.port,
-        &["-A", "-v", "-o", "ForwardX11=yes"],
+        &[
+            "-o",
+            &format!("ForwardAgent={}", agent.display()),
+            "-o",
+            "ForwardX11=yes",
+        ],
         &["vyoma-control"],
     );
     let mut frames = vyoma_system_tests::desk::Frames::over(agent);
@@ -333,18 +339,19 @@ fn connections_have_a_bound_and_those_beyond_it_are_told_while_others_go_on() {
             .is_some()
     );
     drop(silent);
-    // They had not logged in, so their address waits a little. Not for ever.
-    let begun = Instant::now();
-    while !served.operator().ctl(&["ps"]).status.success() {
-        assert!(begun.elapsed() < Duration::from_secs(90), "still shut out");
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    // They had not logged in, so their address has to wait a little.
+    served.daemon.until("that the address waits", || {
+        let mut stream = TcpStream::connect(("127.0.0.1", served.port)).expect("a connection");
+        told(&mut stream)
+            .contains("this address failed to log in too often")
+            .then_some(())
+    });
     assert!(served.has_event("failed to log in 5 times"));
 }
 
 #[test]
 fn a_component_that_is_too_large_is_refused_by_its_announcement_and_one_that_stalls_is_given_up() {
-    use vyoma_capabilities::control::{ErrorKind, FrameKind, Request, Response};
+    use vyoma_capabilities::control::{ErrorKind, FrameKind, InstallOptions, Request, Response};
     let place = Place::new();
     let served = place.start();
     let manifest = fs::read_to_string(guest("hello").join("vyoma.toml")).expect("a manifest");
@@ -353,6 +360,7 @@ fn a_component_that_is_too_large_is_refused_by_its_announcement_and_one_that_sta
         component_size: size,
         sha256: "0".repeat(64),
         ahead_of_time: None,
+        options: InstallOptions::default(),
     };
     let mut large = place.desk.frames(served.port);
     // Not a byte of it is sent.

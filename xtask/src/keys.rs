@@ -82,7 +82,8 @@ impl WhichKeys {
                 }
             }
         }
-        Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+        lines.push(String::new());
+        Ok(lines.join("\n"))
     }
 }
 
@@ -127,6 +128,8 @@ impl Note {
     /// Writes it: the device of `platform` is behind `port` of this machine.
     pub(crate) fn write(context: &Context, platform: &str, port: u16) -> anyhow::Result<Self> {
         let known_hosts = context.cache.join(format!("ssh/known_hosts-{platform}"));
+        // Of an earlier run, maybe with another data disk and so with another host key.
+        let _ = fs::remove_file(&known_hosts);
         let options = [
             format!("IdentityFile={}", made(context)?.display()),
             format!("UserKnownHostsFile={}", known_hosts.display()),
@@ -141,15 +144,12 @@ impl Note {
                 "{odd}: the path of the cache folder has a character that ssh would not understand; set XDG_CACHE_HOME"
             );
         }
-        let options: String = options
-            .iter()
-            .map(|option| format!("\"{option}\", "))
-            .collect();
+        let options = options.map(|option| format!("\"{option}\"")).join(", ");
         let text = format!(
             "# A device that `cargo xtask run` runs; vyomactl reads this while it does.\npid = {}\ntarget = \"{}\"\noptions = [{}]\n",
             std::process::id(),
             address(port),
-            options.trim_end_matches(", ")
+            options
         );
         let path = context.cache.join("running.toml");
         write_atomically(&path, text.as_bytes())?;
