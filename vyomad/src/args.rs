@@ -41,7 +41,7 @@ Options:
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The daemon on a developer's machine.
-    Hosted(Hosted),
+    Hosted(Box<Hosted>),
     /// One app.
     App,
     /// Admission of one component.
@@ -151,7 +151,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Role, S
     if options.profile.is_empty() {
         return Err("--hosted needs --profile NAME or FILE".into());
     }
-    Ok(Role::Hosted(options))
+    Ok(Role::Hosted(options.into()))
 }
 
 /// The words after `control`.
@@ -210,7 +210,7 @@ mod tests {
             signatures: None,
             fault: None,
         };
-        assert_eq!(role, Role::Hosted(expected));
+        assert_eq!(role, Role::Hosted(expected.into()));
     }
 
     #[test]
