@@ -15,6 +15,7 @@ fn the_least_manifest_has_the_documented_defaults() {
     let manifest = load(APP);
     assert_eq!(manifest.app.name, "hello");
     assert_eq!(manifest.app.restart, RestartPolicy::OnFailure);
+    assert_eq!(manifest.app.health_secs, None);
     assert!(
         manifest.app.args.is_empty()
             && manifest.app.env.is_empty()
@@ -63,6 +64,7 @@ fn the_full_form_loads_with_every_key() {
     );
     assert_eq!(app.icon.as_deref(), Some("arm.png"));
     assert_eq!(app.restart, RestartPolicy::Always);
+    assert_eq!(app.health_secs, Some(60));
     assert_eq!(app.args, ["--speed", "3"]);
     assert_eq!(
         app.env

@@ -33,7 +33,8 @@ fn without(old: &str, new: &str, said: &str) {
 
 #[test]
 fn unknown_keys_name_the_nearest_known_one_or_where_they_belong() {
-    let app = "expected one of name, version, wasm, wasm_sha256, icon, restart, args, env";
+    let app =
+        "expected one of name, version, wasm, wasm_sha256, icon, restart, health_secs, args, env";
     with(
         "restrat = \"never\"\n",
         &format!("5: app.restrat: found an unknown key; {app}; did you mean restart?"),
@@ -321,6 +322,10 @@ fn what_is_out_of_range_says_the_range() {
             "5: app.wasm_sha256: found the string \"{}...\"; expected 64 hexadecimal digits",
             &hash[..60]
         ),
+    );
+    with(
+        "health_secs = 3601\n",
+        "5: app.health_secs: found the number 3601; expected a whole number from 0 to 3600",
     );
 }
 

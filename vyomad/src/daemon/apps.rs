@@ -310,7 +310,7 @@ pub(crate) fn recover(state: &Path) -> Vec<Note> {
         match versions::recover(&home, unix_ms()) {
             Ok(None) => {}
             Ok(Some(detail)) => {
-                notes.push(Note::new("app-rolled-back", format!("{name}: {detail}")))
+                notes.push(Note::new("app-rolled-back", format!("{name}: {detail}")));
             }
             Err(error) => notes.push(Note::warning(format!("{}: {error}", home.display()))),
         }

@@ -45,7 +45,7 @@ pub(crate) struct Trust {
 #[derive(Debug)]
 struct Key {
     name: String,
-    key: [u8; 32],
+    public: [u8; 32],
     image: bool,
     trusted: bool,
 }
@@ -92,11 +92,11 @@ impl Trust {
                     .and_then(|text| signature::parse_key(&text));
                 match key {
                     Some(key) if is_app_name(&name) && keys.len() < MOST_KEYS => {
-                        if keys.iter().all(|known| known.key != key && known.name != name) {
+                        if keys.iter().all(|known| known.public != key && known.name != name) {
                             keys.push(Key {
                                 trusted: !untrusted.contains(&key),
                                 name,
-                                key,
+                                public: key,
                                 image,
                             });
                         }
@@ -137,7 +137,7 @@ impl Trust {
                 .iter()
                 .map(|key| TrustedKey {
                     name: key.name.clone(),
-                    key: signature::key_text(&key.key),
+                    key: signature::key_text(&key.public),
                     image: key.image,
                     trusted: key.trusted && (key.image || self.policy() != SignaturePolicy::Image),
                 })
@@ -189,7 +189,7 @@ impl Trust {
                 )));
             }
         }
-        let known = self.keys.iter().find(|known| known.key == signed.key);
+        let known = self.keys.iter().find(|known| known.public == signed.key);
         let trusted = known
             .filter(|known| known.trusted && (known.image || policy != SignaturePolicy::Image));
         if policy == SignaturePolicy::Off {
@@ -247,7 +247,7 @@ impl Trust {
                     ),
                 )
             })?;
-        if let Some(known) = self.keys.iter_mut().find(|known| known.key == bytes) {
+        if let Some(known) = self.keys.iter_mut().find(|known| known.public == bytes) {
             if known.trusted {
                 return Err(refuse(
                     ErrorKind::State,
@@ -274,7 +274,7 @@ impl Trust {
         files::replace_durably(&path, text.as_bytes()).map_err(|error| failed(&path, &error))?;
         self.keys.push(Key {
             name: name.into(),
-            key: bytes,
+            public: bytes,
             image: false,
             trusted: true,
         });
@@ -284,10 +284,9 @@ impl Trust {
     /// Trusts a key no longer; by its name or by itself.
     pub(crate) fn untrust(&mut self, which: &str) -> Result<(), ControlError> {
         let bytes = signature::parse_key(which);
-        let position = self
-            .keys
-            .iter()
-            .position(|known| known.trusted && (known.name == which || Some(known.key) == bytes));
+        let position = self.keys.iter().position(|known| {
+            known.trusted && (known.name == which || Some(known.public) == bytes)
+        });
         let Some(position) = position else {
             return Err(refuse(
                 ErrorKind::State,
@@ -332,7 +331,7 @@ impl Trust {
     fn write_untrusted(&self) -> Result<(), ControlError> {
         let keys = self.keys.iter().filter(|key| !key.trusted);
         let text: String = keys
-            .map(|key| signature::key_text(&key.key) + "\n")
+            .map(|key| signature::key_text(&key.public) + "\n")
             .collect();
         let path = self.folder.join(UNTRUSTED);
         files::replace_durably(&path, text.as_bytes()).map_err(|error| failed(&path, &error))

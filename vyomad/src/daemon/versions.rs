@@ -34,6 +34,10 @@ pub(crate) const MOST_BOOTS: u32 = 3;
 
 /// One version of an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "a manifest calls it the app's version, and the record on the disk does, too"
+)]
 pub(crate) struct Version {
     /// Name of its folder; absent: the one that came with the image.
     pub(crate) id: Option<String>,
