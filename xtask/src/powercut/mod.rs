@@ -150,9 +150,7 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     }
     let mut kills = Tally::default();
     for number in 0..options.kills {
-        // One in each part of the update, so that few of them still see all of it.
-        let part = writes as u64 / options.kills.max(1) as u64;
-        let at = number as u64 * part + dice.throw() % part.max(1);
+        let at = kill_at(number, options.kills, writes, &mut dice);
         let what = format!("kill in write {at}");
         kills.count(&what, lab.kill(&update, at), false);
         say(format_args!(
@@ -205,6 +203,13 @@ fn places(steps: &[Step], wanted: usize, dice: &mut Dice) -> Vec<Cut> {
             }
         })
         .collect()
+}
+
+/// In which write the machine of that number is killed: one in each part of the update, in each write once there are as many.
+fn kill_at(number: usize, kills: usize, writes: usize, dice: &mut Dice) -> u64 {
+    let part = |number: usize| (number * writes / kills) as u64;
+    let (from, to) = (part(number), part(number + 1));
+    from + dice.throw() % (to - from).max(1)
 }
 
 /// An update as the disk saw it.
@@ -515,6 +520,20 @@ fn report(update: &Update, rows: &[(&str, Tally)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn machines_are_killed_in_every_part_of_an_update_and_in_every_write_when_there_are_enough() {
+        let writes = |kills: usize| -> Vec<u64> {
+            let mut dice = Dice(1);
+            (0..kills)
+                .map(|number| kill_at(number, kills, 35, &mut dice))
+                .collect()
+        };
+        assert_eq!(writes(35), (0..35).collect::<Vec<_>>());
+        assert!(writes(70).windows(2).all(|pair| pair[0] <= pair[1]));
+        let few = writes(3);
+        assert!(few[0] < 11 && (11..23).contains(&few[1]) && (23..35).contains(&few[2]));
+    }
 
     #[test]
     fn few_cuts_are_spread_over_the_whole_update_and_many_come_to_every_boundary() {
