@@ -26,7 +26,7 @@ pub(crate) fn init() -> Result<(), Box<dyn Error>> {
         native.args(["native", "ticks", ROUNDS]);
         // SAFETY: one system call, without memory or locks.
         let native = unsafe { native.pre_exec(|| realtime().map_err(io::Error::other)) };
-        report("native", &mut native.stdout(Stdio::piped()))?;
+        report("native", native.stdout(Stdio::piped()))?;
         return Err(Command::new("/init").exec().into());
     };
     let done = make_devices().and_then(|()| follow(&own, &plan));

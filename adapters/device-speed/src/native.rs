@@ -38,7 +38,8 @@ pub(crate) fn does(work: &str, rounds: u64) -> Outcome<String> {
             let mut high = false;
             timed(rounds, || {
                 high = !high;
-                set_line_values(&pin, &LineValues::from_slice(&[high])).map_err(said)?;
+                set_line_values(&pin, &LineValues::from_slice(&[high]))
+                    .map_err(|error| error.to_string())?;
                 Ok(high.into())
             })
         }
@@ -46,7 +47,7 @@ pub(crate) fn does(work: &str, rounds: u64) -> Outcome<String> {
             let pin = devices::pin(1, LineFlags::INPUT)?;
             timed(rounds, || {
                 let mut values = LineValues::from_slice(&[false]);
-                get_line_values(&pin, &mut values).map_err(said)?;
+                get_line_values(&pin, &mut values).map_err(|error| error.to_string())?;
                 Ok(values.get(0).unwrap_or_default().into())
             })
         }
@@ -54,10 +55,6 @@ pub(crate) fn does(work: &str, rounds: u64) -> Outcome<String> {
         "ticks" => Ok(waits::ticks(rounds)),
         _ => Err("expected i2c, spi, gpio-set, gpio-read, edges or ticks".into()),
     }
-}
-
-fn said(error: gpiocdev_uapi::Error) -> String {
-    error.to_string()
 }
 
 /// As the guest's: nanoseconds of all rounds, and what they come to.
@@ -123,7 +120,7 @@ fn late_edges(rounds: u64) -> Outcome<String> {
         rustix::io::read(&pin, &mut bytes)?;
         let words = bytes.as_chunks().0.iter();
         let words: Vec<u64> = words.map(|word| u64::from_ne_bytes(*word)).collect();
-        let event = LineEdgeEvent::from_slice(&words).map_err(said)?;
+        let event = LineEdgeEvent::from_slice(&words).map_err(|error| error.to_string())?;
         late.add(now.saturating_sub(event.timestamp_ns));
     }
     Ok(late.summary(0))
