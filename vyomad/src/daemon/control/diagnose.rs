@@ -109,7 +109,8 @@ impl Secrets {
             }
             // An epitaph is JSON, in which the value may stand with escapes.
             if let Ok(json) = serde_json::to_string(value) {
-                let escaped = json.trim_matches('"');
+                // Without the quotes around it; one at its end may be the value's own.
+                let escaped = &json[1..json.len() - 1];
                 if escaped != value && text.contains(escaped) {
                     text = text.replace(escaped, name);
                 }
