@@ -99,3 +99,36 @@ fn an_output_is_safe_when_its_app_was_killed() {
     );
     daemon.wait_for_log("watcher", "SENSE became PinState::Active");
 }
+
+#[test]
+fn an_app_that_declares_all_five_gets_what_the_table_says_under_the_profile_of_every_platform_with_linux()
+ {
+    // gpio, i2c, spi, uart, adc
+    const TABLE: [(&str, [bool; 5]); 5] = [
+        ("desktop-full", [false; 5]),
+        ("mobile", [false; 5]),
+        ("server-headless", [false; 5]),
+        ("iot-edge", [true, true, true, false, false]),
+        ("robotics-rt", [true; 5]),
+    ];
+    for (profile, has) in TABLE {
+        let setup = Setup::new(profile).app("all-five");
+        let daemon = setup.start();
+        daemon.wait_for_log("all-five", "exited with code 0");
+        let said = daemon.texts("all-five");
+        for (capability, has) in ["gpio", "i2c", "spi", "uart", "adc"].into_iter().zip(has) {
+            // Nothing is there by the name that it asks for.
+            let answer = match (capability, has) {
+                ("gpio", true) => "undefined-pin-label",
+                ("gpio", false) => "operation-not-supported",
+                (_, true) => "no-such-device",
+                (_, false) => "not-supported",
+            };
+            let line = format!("{capability}: {answer}");
+            assert!(said.contains(&line), "{profile}: {line}: {said:#?}");
+            let lack = format!("declares {capability}, which {profile} does not have");
+            let warnings = said.iter().filter(|text| text.contains(&lack)).count();
+            assert_eq!(warnings, usize::from(!has), "{profile}: {said:#?}");
+        }
+    }
+}
