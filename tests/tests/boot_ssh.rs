@@ -47,8 +47,14 @@ fn operate(platform: &str) {
 
     // The host key is the same after a reboot, which also forgets who failed to log in.
     device.ctl_ok(&["reboot", "--yes"]);
+    let again = device.until("the second boot's word about SSH", || {
+        let console = device.console();
+        let mut said = console
+            .lines()
+            .filter(|line| line.contains("host key SHA256:"));
+        said.nth(1).map(|line| line.trim_end().to_owned())
+    });
     device.wait_until_it_answers();
-    let again = device.until("an event about SSH", || event(&device, "host key SHA256:"));
     let key = |line: &str| {
         line.split("host key ")
             .nth(1)

@@ -3,6 +3,7 @@
 
 mod devices;
 mod engines;
+mod ssh;
 mod watch;
 
 use std::fmt::Write as _;
@@ -55,6 +56,8 @@ enum Part {
     Engines,
     /// How soon what is saved runs, and what clients that follow logs cost.
     Watch,
+    /// Installation by SSH on booted images.
+    Ssh,
     /// Calls to devices, edges and a 1 kHz loop, against native programs.
     Devices,
 }
@@ -101,6 +104,11 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
         let (more, section) = watch::measure(context, options.runs)?;
         figures.extend(more);
         text = watch::insert(&text, &section);
+    }
+    if options.only.is_none_or(|part| part == Part::Ssh) {
+        let (more, section) = ssh::measure(context, options.runs)?;
+        figures.extend(more);
+        text = ssh::insert(&text, &section);
     }
     println!("{}", table(&figures));
     if !options.dry_run {

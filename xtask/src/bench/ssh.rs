@@ -14,12 +14,13 @@ use anyhow::{Context as _, ensure};
 use regex_lite::Regex;
 use vyoma_capabilities::control::Request;
 
+use super::watch::commit;
 use crate::apps;
 use crate::artefacts;
 use crate::boot::{self, MachineOptions, Plan};
 use crate::bridge;
 use crate::context::{Context, call, say};
-use crate::figures::{Figure, Goal};
+use crate::figures::{Figure, Goal, insert_between, table};
 use crate::image::{self, WhichApps};
 use crate::keys::{self, WhichKeys};
 use crate::platforms::{self, Arch};
@@ -28,18 +29,29 @@ use crate::qemu::Forward;
 /// An emulated machine does all of the mathematics of a log-in, and compiles.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Measures; the figures, and what the page says of them.
+const BEGIN: &str = "<!-- ssh: begin -->";
+const END: &str = "<!-- ssh: end -->";
+
+/// The page with `section` in the place of the old one, or at its end if it had none.
+pub(crate) fn insert(page: &str, section: &str) -> String {
+    insert_between(page, BEGIN, END, section)
+}
+
+/// Measures; the figures, and the section of the page.
 pub(crate) fn measure(context: &Context, runs: usize) -> anyhow::Result<(Vec<Figure>, String)> {
     let figures = ["server-headless", "iot-edge"]
         .into_iter()
         .map(|platform| install(context, platform, runs))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let about = "From the start of `vyomactl install hello` to hello's first line out of `vyomactl logs -f hello`, which follows it: two \
-                 log-ins, the upload, the admission (server-headless compiles on the device, for iot-edge vyoma-aotc compiles here) and the \
-                 start of the app. The baseline is the same two commands to the same device through a bridge without SSH, one beside the \
-                 other."
-        .to_owned();
-    Ok((figures, about))
+    let section = format!(
+        "## SSH\n\nFrom the start of `vyomactl install hello` to hello's first line out of `vyomactl logs -f hello`, which follows it: \
+         two log-ins, the upload, the admission (server-headless compiles on the device, for iot-edge vyoma-aotc compiles here) and the \
+         start of the app. The baseline is the same two commands to the same device through a bridge without SSH, one beside the \
+         other.\n\n{}\n- {}\n",
+        table(&figures),
+        commit(context)
+    );
+    Ok((figures, section))
 }
 
 fn install(context: &Context, platform: &str, runs: usize) -> anyhow::Result<Figure> {
@@ -143,7 +155,10 @@ fn first_line(command: &mut Command) -> anyhow::Result<()> {
     BufReader::new(child.stdout.take().context("stdout is a pipe")?).read_line(&mut line)?;
     let _ = child.kill();
     child.wait()?;
-    ensure!(line.contains("hello"), "found {line:?}; expected hello's first line");
+    ensure!(
+        line.contains("hello"),
+        "found {line:?}; expected hello's first line"
+    );
     Ok(())
 }
 

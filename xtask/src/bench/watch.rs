@@ -46,7 +46,7 @@ pub(crate) fn measure(context: &Context, rounds: usize) -> anyhow::Result<(Vec<F
 }
 
 /// Which version was measured, and when.
-fn commit(context: &Context) -> String {
+pub(super) fn commit(context: &Context) -> String {
     let mut git = Command::new("git");
     git.args(["rev-parse", "--short", "HEAD"])
         .current_dir(&context.root);
