@@ -143,7 +143,7 @@ fn uploads_are_bounded(desk: &Desk, device: &Device) {
     let mut slow = desk.frames(device.ssh_port());
     let request = serde_json::to_vec(&announce(200_000)).expect("JSON");
     slow.send(FrameKind::Json, &request);
-    slow.send(FrameKind::Bytes, &[0; 100_000]);
+    slow.send(FrameKind::Bytes, &vec![0; 100_000]);
     let error = refused(slow.answer());
     assert!(error.message.contains("stalled"), "{error}");
     assert!(slow.answer().is_none(), "the connection is over");

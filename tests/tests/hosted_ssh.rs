@@ -374,7 +374,7 @@ fn a_component_that_is_too_large_is_refused_by_its_announcement_and_one_that_sta
         FrameKind::Json,
         &serde_json::to_vec(&announce(200_000)).expect("JSON"),
     );
-    slow.send(FrameKind::Bytes, &[0; 100_000]);
+    slow.send(FrameKind::Bytes, &vec![0; 100_000]);
     // Meanwhile others are served.
     served.operator().ps();
     match slow.answer() {
