@@ -167,6 +167,8 @@ fn calls(
         &["^device-speed: "],
         &MachineOptions {
             memory: Some(MEMORY_MB),
+            // The machine's clock goes by its instructions, whatever else the build machine does.
+            qemu: ["-icount", "shift=1,sleep=off"].map(str::to_owned).to_vec(),
             ..MachineOptions::default()
         },
     )?;
@@ -436,8 +438,8 @@ fn section(
          One guest (apps/guests/device-speed) on each engine against a native program (adapters/device-speed) that does the same \
          over the crates that our host functions stand on, on devices that the kernel simulates, in one boot of robotics-rt's kernel \
          in QEMU. A round is one call; medians of interleaved runs. Neither side has the sandbox of an app's process, whose filter \
-         of system calls both would pay for alike. QEMU emulates every instruction, so times are not those of a board; the ratios are \
-         of the same work.\n\n{}\n\
+         of system calls both would pay for alike. The machine's clock goes by instructions (QEMU's -icount, 2 ns each), so times are not \
+         those of a board, and the build machine's other work does not show.\n\n{}\n\
          From an edge, as the kernel dates it, to the next look at the clock by who waits for it; SCHED_FIFO, memory locked:\n\n{}\n\
          A loop of 1000 rounds a second for a minute, and how late its rounds begin; missed: rounds whose time was over before they \
          could begin. In QEMU with SCHED_FIFO and locked memory, the native loop before vyomad starts and the app on WAMR (machine \
