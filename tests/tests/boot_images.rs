@@ -169,6 +169,7 @@ fn an_image_holds_the_daemon_the_profile_and_the_apps_and_nothing_else() {
             "/dev/null",
             "/etc",
             "/etc/vyoma",
+            "/etc/vyoma/authorized_keys",
             "/etc/vyoma/profile.toml",
             "/init",
             "/proc",

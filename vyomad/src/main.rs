@@ -11,6 +11,7 @@
 mod args;
 mod daemon;
 mod init;
+mod mapped;
 mod roles;
 mod sandbox;
 mod spec;

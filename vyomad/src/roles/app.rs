@@ -113,6 +113,7 @@ fn run(mut spec: AppSpec) -> Result<(Ending, Vec<String>), String> {
         .load(artefact, config)
         .map_err(|error| format!("{error} (artefact {})", spec.artefact_key))?;
     let report = sandbox.lock().map_err(|error| error.to_string())?;
+    crate::mapped::release();
     Ok((instance.run(), report.notes))
 }
 
