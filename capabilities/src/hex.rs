@@ -1,4 +1,4 @@
-//! SHA-256 hashes as people read them.
+//! SHA-256 hashes, and what else has 32 bytes, as people read them.
 
 use alloc::string::String;
 
@@ -8,6 +8,12 @@ pub fn encode(hash: &[u8; 32]) -> String {
         .flat_map(|byte| [byte >> 4, byte & 15])
         .filter_map(|digit| char::from_digit(u32::from(digit), 16))
         .collect()
+}
+
+/// Whether text is lower-case digits only, as [`encode`] writes them.
+pub fn is_lower_case(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 /// Reads 64 digits, of either case.

@@ -112,12 +112,7 @@ pub fn parse(text: &str) -> Result<Signed<'_>, SignatureError> {
             .strip_prefix(word)
             .and_then(|rest| rest.strip_prefix(' '))
             .and_then(|rest| rest.split_once('\n'))
-            .filter(|(value, _)| {
-                value.len() == digits
-                    && value
-                        .bytes()
-                        .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-            });
+            .filter(|(value, _)| value.len() == digits && hex::is_lower_case(value));
         value.map(|(value, after)| {
             rest = after;
             number += 1;

@@ -78,8 +78,8 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         _ => {}
     }
     // Everything that can be wrong on this side is found before a device is asked.
-    let package = match &cli.command {
-        Command::Install(args) => Some(package_of(args)?),
+    let installation = match &cli.command {
+        Command::Install(args) => Some((args, package_of(args)?)),
         _ => None,
     };
     let places = targets::resolve(&cli.target)?;
@@ -90,15 +90,15 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         _ => {}
     }
     if let [place] = places.as_slice() {
-        return on_device(cli, place, package.as_ref(), out);
+        return on_device(cli, place, installation.as_ref(), out);
     }
     match &cli.command {
         // It shows what comes as it comes, so there is nothing to put into a table.
-        Command::Top(_) => targets::only(&cli.target, "top").map(drop)?,
+        Command::Top(_) => targets::single(&places, "top").map(drop)?,
         // A board is simulated by one daemon.
-        Command::Sim(_) => targets::only(&cli.target, "sim").map(drop)?,
+        Command::Sim(_) => targets::single(&places, "sim").map(drop)?,
         // One archive is of one device.
-        Command::Support(_) => targets::only(&cli.target, "support").map(drop)?,
+        Command::Support(_) => targets::single(&places, "support").map(drop)?,
         Command::Send(args) if args.line.is_none() => {
             return Err(Failure::new(
                 exit::Exit::Usage,
@@ -112,7 +112,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Failure> {
         _ => {}
     }
     fleet::run(&places, &cli.command, out, |place, out| {
-        on_device(cli, place, package.as_ref(), out)
+        on_device(cli, place, installation.as_ref(), out)
     })
 }
 
@@ -136,24 +136,17 @@ fn package_of(args: &cli::InstallArgs) -> Result<package::Package, Failure> {
 fn on_device(
     cli: &Cli,
     place: &Place,
-    package: Option<&package::Package>,
+    installation: Option<&(&cli::InstallArgs, package::Package)>,
     out: &mut Output,
 ) -> Result<(), Failure> {
     let connect = || Client::open(&place.target, cli.timeout);
     let client = &mut connect()?;
+    if let Some((args, package)) = installation {
+        return install::install(client, &connect, package, args, out);
+    }
     match &cli.command {
         Command::Ps => apps::ps(client, out),
         Command::Top(args) => top::top(client, args, out),
-        Command::Install(args) => {
-            let loaded;
-            let package = if let Some(package) = package {
-                package
-            } else {
-                loaded = package_of(args)?;
-                &loaded
-            };
-            install::install(client, &connect, package, args, out)
-        }
         Command::Rollback(args) => versions::rollback(client, &args.app, out),
         Command::Key(command) => key::key(client, command, out),
         Command::Remove(args) => apps::remove(client, args, out),
@@ -167,8 +160,9 @@ fn on_device(
         Command::Support(args) => support::support(client, args, out),
         Command::Shutdown(args) => device::end(client, device::End::Shutdown, args.yes, out),
         Command::Reboot(args) => device::end(client, device::End::Reboot, args.yes, out),
-        // Dealt with before anybody was connected to.
+        // Dealt with before.
         Command::Inspect(_)
+        | Command::Install(_)
         | Command::Sign(_)
         | Command::Pack(_)
         | Command::Push(_)

@@ -138,6 +138,27 @@ pub(crate) fn standalone(
     call(rustc.arg(source).arg("-o").arg(program))
 }
 
+/// Builds the program of `package` in one go with a `vyomad` of these `features`: the engine in it is then the very one that `vyomad`
+/// has, and is not compiled a second time. Returns its path.
+pub(crate) fn beside_vyomad(
+    context: &Context,
+    package: &str,
+    arch: Arch,
+    features: &[&str],
+) -> anyhow::Result<PathBuf> {
+    say(format_args!("building {package}"));
+    let target = arch.rust_target();
+    call(
+        context
+            .cargo()
+            .args(["build", "--quiet", "--locked", "--release"])
+            .args(["--package", "vyomad", "--package", package])
+            .args(features)
+            .args(["--target", target]),
+    )?;
+    Ok(context.target.join(target).join("release").join(package))
+}
+
 /// Builds the ahead-of-time compiler of WAMR's platforms, which runs on this machine, and returns its path.
 pub(crate) fn aotc(context: &Context) -> anyhow::Result<PathBuf> {
     say("building vyoma-aotc");

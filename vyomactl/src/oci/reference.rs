@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use vyoma_capabilities::hex;
+
 use crate::exit::{Exit, Failure};
 
 /// What such a reference starts with.
@@ -52,12 +54,7 @@ impl Reference {
         let (name, what) = if let Some((name, digest)) = rest.split_once('@') {
             let digits = digest
                 .strip_prefix("sha256:")
-                .filter(|digits| {
-                    digits.len() == 64
-                        && digits
-                            .bytes()
-                            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-                })
+                .filter(|digits| digits.len() == 64 && hex::is_lower_case(digits))
                 .ok_or_else(|| slip("with 64 hexadecimal digits in a digest"))?;
             (name, format!("sha256:{digits}"))
         } else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::reference::Reference;
 use crate::exit::{Exit, Failure};
@@ -170,11 +170,7 @@ impl Registry {
     pub(super) fn manifest(&mut self, accept: &str, most: u64) -> Result<Vec<u8>, Failure> {
         let url = self.url(&format!("manifests/{}", self.reference.what));
         let answer = self.ask(|agent, authorization| {
-            let mut request = agent.get(&url).header("Accept", accept);
-            if let Some(authorization) = authorization {
-                request = request.header("Authorization", authorization);
-            }
-            request.call()
+            authorized(agent.get(&url).header("Accept", accept), authorization).call()
         })?;
         if answer.status() != 200 {
             return Err(self.refusal(answer, "manifest"));
@@ -185,13 +181,8 @@ impl Registry {
     /// The bytes of a blob, at most `size` of them.
     pub(super) fn blob(&mut self, digest: &str, size: u64) -> Result<Vec<u8>, Failure> {
         let url = self.url(&format!("blobs/{digest}"));
-        let answer = self.ask(|agent, authorization| {
-            let mut request = agent.get(&url);
-            if let Some(authorization) = authorization {
-                request = request.header("Authorization", authorization);
-            }
-            request.call()
-        })?;
+        let answer =
+            self.ask(|agent, authorization| authorized(agent.get(&url), authorization).call())?;
         if answer.status() != 200 {
             return Err(self.refusal(answer, "component"));
         }
@@ -201,24 +192,14 @@ impl Registry {
     /// Puts a blob, unless it is there already.
     pub(super) fn push_blob(&mut self, digest: &str, bytes: &[u8]) -> Result<(), Failure> {
         let url = self.url(&format!("blobs/{digest}"));
-        let there = self.ask(|agent, authorization| {
-            let mut request = agent.head(&url);
-            if let Some(authorization) = authorization {
-                request = request.header("Authorization", authorization);
-            }
-            request.call()
-        })?;
+        let there =
+            self.ask(|agent, authorization| authorized(agent.head(&url), authorization).call())?;
         if there.status() == 200 {
             return Ok(());
         }
         let url = self.url("blobs/uploads/");
-        let begun = self.ask(|agent, authorization| {
-            let mut request = agent.post(&url);
-            if let Some(authorization) = authorization {
-                request = request.header("Authorization", authorization);
-            }
-            request.send_empty()
-        })?;
+        let begun = self
+            .ask(|agent, authorization| authorized(agent.post(&url), authorization).send_empty())?;
         let place = begun
             .headers()
             .get("location")
@@ -237,14 +218,11 @@ impl Registry {
             place
         };
         let done = self.ask(|agent, authorization| {
-            let mut request = agent
+            let request = agent
                 .put(&place)
                 .query("digest", digest)
                 .header("Content-Type", "application/octet-stream");
-            if let Some(authorization) = authorization {
-                request = request.header("Authorization", authorization);
-            }
-            request.send(bytes)
+            authorized(request, authorization).send(bytes)
         })?;
         if done.status() == 201 {
             Ok(())
@@ -257,17 +235,22 @@ impl Registry {
     pub(super) fn push_manifest(&mut self, media_type: &str, bytes: &[u8]) -> Result<(), Failure> {
         let url = self.url(&format!("manifests/{}", self.reference.what));
         let done = self.ask(|agent, authorization| {
-            let mut request = agent.put(&url).header("Content-Type", media_type);
-            if let Some(authorization) = authorization {
-                request = request.header("Authorization", authorization);
-            }
-            request.send(bytes)
+            let request = agent.put(&url).header("Content-Type", media_type);
+            authorized(request, authorization).send(bytes)
         })?;
         if done.status() == 201 {
             Ok(())
         } else {
             Err(self.refusal(done, "manifest"))
         }
+    }
+}
+
+/// A request with the token, if there is one.
+fn authorized<B>(request: RequestBuilder<B>, authorization: Option<&str>) -> RequestBuilder<B> {
+    match authorization {
+        Some(authorization) => request.header("Authorization", authorization),
+        None => request,
     }
 }
 

@@ -78,14 +78,18 @@ fn add_word(word: &str, file: &mut Option<File>, places: &mut Vec<Place>) -> Res
 
 /// The one device of a command that takes no more.
 pub(crate) fn only(words: &[String], command: &str) -> Result<Place, Failure> {
-    let mut places = resolve(words)?;
-    match (places.pop(), places.len()) {
-        (Some(place), 0) => Ok(place),
-        (_, more) => Err(Failure::new(
+    single(&resolve(words)?, command).cloned()
+}
+
+/// The same, of devices that are known.
+pub(crate) fn single<'a>(places: &'a [Place], command: &str) -> Result<&'a Place, Failure> {
+    match places {
+        [place] => Ok(place),
+        _ => Err(Failure::new(
             Exit::Usage,
             format!(
                 "{command} takes one target, found {}; say it once with -t NAME",
-                more + 1
+                places.len()
             ),
         )),
     }

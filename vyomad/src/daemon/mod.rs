@@ -105,7 +105,6 @@ async fn main_loop(start: Start) -> Result<PowerAction, String> {
     spawn_local(control::serve(Rc::clone(&daemon), listener));
     spawn_local(ssh::run(Rc::clone(&daemon)));
     spawn_local(upkeep::keep_logs(Rc::clone(&daemon)));
-    spawn_local(upkeep::release_program());
     spawn_local(upkeep::drain_console(Rc::clone(&daemon)));
     spawn_local(upkeep::save_clock(Rc::clone(&daemon)));
     if let Some(ip) = ip {

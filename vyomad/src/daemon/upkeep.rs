@@ -17,10 +17,6 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// How often the time is saved for the next boot: a device that loses power starts at most so far back.
 const CLOCK: Duration = Duration::from_mins(10);
 
-/// How often pages of the program are given back: what a start or an installation needed is not needed for long, and what is
-/// needed again costs a few faults.
-const RELEASE: Duration = Duration::from_secs(4);
-
 /// Which signal ends what. Made before it is awaited, so that none is missed.
 pub(super) fn watch_signals(
     daemon: &Shared,
@@ -47,20 +43,14 @@ pub(super) fn watch_signals(
     })
 }
 
-/// Gives back what the daemon does not use of its program, see [`crate::mapped`].
-pub(super) async fn release_program() {
-    loop {
-        tokio::time::sleep(RELEASE).await;
-        crate::mapped::release();
-    }
-}
-
-/// Writes logs and events out, at most [`FLUSH`] late; asleep while there is nothing to write.
+/// Writes logs and events out, at most [`FLUSH`] late; asleep while there is nothing to write. Whatever the daemon does leaves a
+/// line, so this is also when it gives back what that took of the program ([`crate::mapped`]).
 pub(super) async fn keep_logs(daemon: Shared) {
     loop {
         daemon.unwritten.notified().await;
         tokio::time::sleep(FLUSH).await;
         flush_logs(&daemon);
+        crate::mapped::release();
     }
 }
 

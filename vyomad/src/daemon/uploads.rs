@@ -91,10 +91,7 @@ impl Drop for Upload {
 
 /// Whether it is a hash that can name a file.
 pub(crate) fn is_sha256(text: &str) -> bool {
-    text.len() == 64
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    text.len() == 64 && vyoma_capabilities::hex::is_lower_case(text)
 }
 
 /// How many bytes of a file with that hash have been kept.

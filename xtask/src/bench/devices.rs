@@ -96,27 +96,8 @@ pub(super) fn insert(page: &str, section: &str) -> String {
 
 /// `vyoma-device-speed` with all engines, for the small ARM64 machines.
 fn runner(context: &Context) -> anyhow::Result<PathBuf> {
-    say("building vyoma-device-speed");
-    let target = Arch::Aarch64.rust_target();
-    call(context.cargo().args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--release",
-        "--package",
-        "vyomad",
-        "--package",
-        "vyoma-device-speed",
-        "--no-default-features",
-        "--features",
-        "vyomad/wasmtime",
-        "--target",
-        target,
-    ]))?;
-    Ok(context
-        .target
-        .join(target)
-        .join("release/vyoma-device-speed"))
+    let features = ["--no-default-features", "--features", "vyomad/wasmtime"];
+    artefacts::beside_vyomad(context, "vyoma-device-speed", Arch::Aarch64, &features)
 }
 
 /// What each (way, work) said, in order.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
@@ -355,24 +355,8 @@ fn said(text: &str) -> Option<Said> {
 
 /// `vyoma-engine-speed`, built together with the `vyomad` of all engines: so its Wasmtime is that one's, not another.
 fn runner(context: &Context) -> anyhow::Result<PathBuf> {
-    say("building vyoma-engine-speed");
-    let target = Arch::X86_64.rust_target();
-    call(context.cargo().args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--release",
-        "--package",
-        "vyomad",
-        "--package",
-        "vyoma-engine-speed",
-        "--features",
-        "vyomad/wamr,vyomad/wasm3",
-        "--target",
-        target,
-    ]))?;
-    let file: &Path = &context.target.join(target).join("release");
-    Ok(file.join("vyoma-engine-speed"))
+    let features = ["--features", "vyomad/wamr,vyomad/wasm3"];
+    artefacts::beside_vyomad(context, "vyoma-engine-speed", Arch::X86_64, &features)
 }
 
 #[cfg(test)]

@@ -178,21 +178,31 @@ fn call(
         slots.push(0);
     }
     let state = &mut *store.data_mut().devices.0;
-    let outcome = (function.call)(&mut Call {
-        context: Context {
-            services: &mut state.services,
-            handles: &mut state.handles,
-            guest: &mut scratch,
-        },
-        realloc: Some(Realloc(0)),
-        slots: &mut slots,
-    });
-    outcome.map_err(ended)?;
+    invoke(state, function, &mut slots, &mut scratch)?;
     if let (Some(ty), Some(result)) = (result, results.first_mut()) {
         let place = place.unwrap_or_else(|| scratch.put(&slots[0].to_le_bytes()));
         *result = values::load(&mut Store(&mut store), &ty, place, &scratch)?;
     }
     Ok(())
+}
+
+/// Calls a host function with core values; `scratch` is what it takes for the guest's memory.
+fn invoke(
+    state: &mut State,
+    function: &Function<Linux>,
+    slots: &mut [u64],
+    scratch: &mut values::Scratch,
+) -> Result<()> {
+    (function.call)(&mut Call {
+        context: Context {
+            services: &mut state.services,
+            handles: &mut state.handles,
+            guest: scratch,
+        },
+        realloc: Some(Realloc(0)),
+        slots,
+    })
+    .map_err(ended)
 }
 
 fn ended(trap: Trap) -> Error {

@@ -3,15 +3,14 @@
 //! several times what the kernel needs for it. The host functions behind both are the same.
 
 use vyoma_capabilities::capability::Capability;
-use vyoma_component::guest::Realloc;
-use vyoma_component::host::{Call, Context, Function};
+use vyoma_component::host::Function;
 use vyoma_services::Linux;
 use wasmtime::component::{
     ComponentNamedList, ComponentType, Lift, LinkerInstance, Lower, ResourceDynamic, WasmList,
 };
 use wasmtime::{Error, Result, StoreContextMut};
 
-use super::ended;
+use super::invoke;
 use super::values::Scratch;
 use crate::host::Host;
 
@@ -94,17 +93,7 @@ fn call<P: Arguments, R: Load>(
     slots[count] = place.into();
     count += 1;
     let state = &mut *store.data_mut().devices.0;
-    let outcome = (function.call)(&mut Call {
-        context: Context {
-            services: &mut state.services,
-            handles: &mut state.handles,
-            guest: &mut scratch,
-        },
-        realloc: Some(Realloc(0)),
-        slots: &mut slots[..count],
-    });
-    let result = outcome
-        .map_err(ended)
+    let result = invoke(state, function, &mut slots[..count], &mut scratch)
         .and_then(|()| R::load(&scratch, place));
     state.scratch = scratch;
     result

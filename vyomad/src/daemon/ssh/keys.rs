@@ -1,10 +1,12 @@
 //! The device's host key and the files of authorised keys. They are bytes here: what is in them is for `vyomad ssh`, which
 //! runs without privileges.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use vyoma_capabilities::hex;
 
 use crate::daemon::files;
 use crate::spec::KeyFile;
@@ -36,13 +38,13 @@ pub(super) fn host_key(folder: &Path) -> io::Result<([u8; SEED], bool)> {
     }
     let mut seed = [0; SEED];
     File::open("/dev/urandom")?.read_exact(&mut seed)?;
-    files::replace_durably(&path, format!("{}\n", hex(&seed)).as_bytes())?;
+    files::replace_durably(&path, format!("{}\n", hex::encode(&seed)).as_bytes())?;
     Ok((seed, true))
 }
 
 fn read_seed(path: &Path) -> io::Result<[u8; SEED]> {
     let text = files::read_text(path, 4 * SEED)?;
-    unhex(text.trim()).ok_or_else(|| {
+    hex::decode(text.trim()).ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::InvalidData,
             format!(
@@ -53,23 +55,6 @@ fn read_seed(path: &Path) -> io::Result<[u8; SEED]> {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    crate::daemon::admission::hex(bytes)
-}
-
-fn unhex(text: &str) -> Option<[u8; SEED]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * SEED {
-        return None;
-    }
-    let mut seed = [0; SEED];
-    for (byte, pair) in seed.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |c: u8| char::from(c).to_digit(16);
-        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
-    }
-    Some(seed)
-}
-
 /// Keeps the public part beside it, for people.
 pub(super) fn keep_public(folder: &Path, line: &str) -> io::Result<()> {
     let path = folder.join("host_key.pub");
@@ -77,13 +62,7 @@ pub(super) fn keep_public(folder: &Path, line: &str) -> io::Result<()> {
     if fs::read(&path).is_ok_and(|known| known == text.as_bytes()) {
         return Ok(());
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)?;
-    io::Write::write_all(&mut file, text.as_bytes())
+    files::replace(&path, text.as_bytes())
 }
 
 /// The files of authorised keys that there are, and what was wrong with others.
