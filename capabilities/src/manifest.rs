@@ -103,6 +103,14 @@ pub struct Declared {
 }
 
 impl Declared {
+    /// Whether it asks for something that is wired to a board.
+    pub fn asks_for_devices(&self) -> bool {
+        use Capability::{Adc, Gpio, I2c, Spi, Uart};
+        [Gpio, I2c, Spi, Uart, Adc]
+            .into_iter()
+            .any(|capability| self.asks_for(capability))
+    }
+
     /// Whether the manifest asks for `capability`.
     pub fn asks_for(&self, capability: Capability) -> bool {
         match capability {

@@ -6,10 +6,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use vyoma_capabilities::control::{AheadOfTime, MAX_ARTEFACT, Request, Response};
+use vyoma_capabilities::control::{AheadOfTime, MAX_ARTEFACT};
 use vyoma_capabilities::profile;
 
-use crate::client::{Client, Patience, plain};
+use crate::client::{Client, plain};
 use crate::exit::{Exit, Failure};
 
 /// Names another tool than the one beside this program or in PATH.
@@ -40,11 +40,7 @@ pub(crate) fn make(
     if !takes {
         return Ok(Outcome::NotTaken);
     }
-    let wanted = match client.call(&Request::Info, Patience::Prompt)? {
-        Response::Info(info) => info.ahead_of_time,
-        other => return Err(client.unexpected(&other)),
-    };
-    let Some(wanted) = wanted else {
+    let Some(wanted) = client.info()?.ahead_of_time else {
         return Ok(Outcome::NotTaken);
     };
     let sha256 = vyoma_runtime::sha256_hex(component);

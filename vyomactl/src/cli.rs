@@ -53,8 +53,8 @@ const LONG_ABOUT: &str = "\
 Operate a Vyoma device: its apps, their logs, the device itself.
 
 vyomactl talks to a device by SSH, to the control socket of a hosted vyomad on this machine, or to a microcontroller \
-on a serial port, and to several of them at once. Every command \
-knows --output json; errors are then JSON on standard error too. What apps and devices say is shown with terminal escapes \
+on a serial port, and to several of them at once. Every command but \
+dashboard knows --output json; errors are then JSON on standard error too. What apps and devices say is shown with terminal escapes \
 made harmless. `vyomactl completions SHELL` prints shell completions, `vyomactl man` the man page.";
 
 /// Forms of output.

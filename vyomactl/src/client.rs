@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use vyoma_capabilities::control::{PROTOCOL, Request, Response};
+use vyoma_capabilities::control::{DeviceInfo, PROTOCOL, Request, Response};
 
 use crate::exit::{Exit, Failure};
 use crate::target::Target;
@@ -130,6 +130,14 @@ impl Client {
     pub(crate) fn command(&mut self, request: &Request, patience: Patience) -> Result<(), Failure> {
         match self.call(request, patience)? {
             Response::Done => Ok(()),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// The device itself.
+    pub(crate) fn info(&mut self) -> Result<DeviceInfo, Failure> {
+        match self.call(&Request::Info, Patience::Prompt)? {
+            Response::Info(info) => Ok(info),
             other => Err(self.unexpected(&other)),
         }
     }

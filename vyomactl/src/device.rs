@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde_json::json;
-use vyoma_capabilities::control::{Request, Response};
+use vyoma_capabilities::control::Request;
 
 use crate::client::{Client, Patience};
 use crate::exit::{Exit, Failure};
@@ -12,10 +12,7 @@ use crate::units;
 
 /// `info`
 pub(crate) fn info(client: &mut Client, out: &mut Output) -> Result<(), Failure> {
-    let info = match client.call(&Request::Info, Patience::Prompt)? {
-        Response::Info(info) => info,
-        other => return Err(client.unexpected(&other)),
-    };
+    let info = client.info()?;
     if out.is_json() {
         return out.json(&info);
     }

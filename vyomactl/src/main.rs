@@ -1,7 +1,7 @@
 //! `vyomactl`: what an operator does to Vyoma devices, by SSH, over a control socket or a serial line.
 //!
-//! It asks and shows; it decides nothing about apps (that is the device's part) and keeps no state of its own. Called
-//! by people in a terminal and by scripts: every command has a JSON form and every failure an exit code of its kind.
+//! It asks and shows; it decides nothing about apps (that is the device's part) and keeps no state but `targets.toml`.
+//! Called by people in a terminal and by scripts: every command but `dashboard` has a JSON form and every failure an exit code of its kind.
 #![allow(
     clippy::print_stdout,
     reason = "a command's output is its purpose; it goes through output::Output, which handles closed pipes"

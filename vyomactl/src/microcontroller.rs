@@ -3,13 +3,12 @@
 
 use std::borrow::Cow;
 
-use vyoma_capabilities::control::{Request, Response};
 use vyoma_capabilities::profile::{self, Profile};
 use vyoma_component::program::Needs;
 use vyoma_runtime::component;
 
 use crate::apps;
-use crate::client::{Client, Patience};
+use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::package::Package;
 
@@ -56,10 +55,7 @@ pub(crate) fn check(client: &mut Client, package: &Package) -> Result<(), Failur
         // A platform of a later version: the device knows itself best.
         return Ok(());
     };
-    let free_kib = match client.call(&Request::Info, Patience::Prompt)? {
-        Response::Info(info) => info.memory_available_kb,
-        other => return Err(client.unexpected(&other)),
-    };
+    let free_kib = client.info()?.memory_available_kb;
     // The version that is replaced makes place.
     let replaced_kib = apps::list(client)?
         .iter()

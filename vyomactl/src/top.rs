@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use serde::Serialize;
-use vyoma_capabilities::control::{AppStatus, DeviceInfo, Request, Response};
+use vyoma_capabilities::control::{AppStatus, DeviceInfo};
 
 use crate::apps;
 use crate::cli::TopArgs;
-use crate::client::{Client, Patience};
+use crate::client::Client;
 use crate::exit::Failure;
 use crate::output::{Align, Cell, Output, Style, Table, clean, cut};
 use crate::units;
@@ -81,10 +81,7 @@ pub(crate) fn top(client: &mut Client, args: &TopArgs, out: &mut Output) -> Resu
 
 /// Looks at the device.
 pub(crate) fn look(client: &mut Client) -> Result<Look, Failure> {
-    let info = match client.call(&Request::Info, Patience::Prompt)? {
-        Response::Info(info) => info,
-        other => return Err(client.unexpected(&other)),
-    };
+    let info = client.info()?;
     let apps = apps::list(client)?;
     Ok(Look {
         at: Instant::now(),

@@ -144,12 +144,7 @@ fn stage(context: &Context, source: &Path, into: &Path) -> anyhow::Result<App> {
 
 fn describe(dir: &Path) -> anyhow::Result<App> {
     let (_, manifest) = manifest(dir)?;
-    let asked = &manifest.capabilities;
-    let needs_board = asked.gpio.is_some()
-        || asked.i2c.is_some()
-        || asked.spi.is_some()
-        || asked.uart.is_some()
-        || asked.adc.is_some();
+    let needs_board = manifest.capabilities.asks_for_devices();
     let component = dir.join(&manifest.app.wasm);
     let bytes = std::fs::read(&component)
         .with_context(|| format!("cannot read {}", component.display()))?;

@@ -24,7 +24,7 @@ use crate::budget;
 use crate::context::{Context, call, capture, say, write_atomically};
 use crate::control::{self, Control};
 use crate::data::Disk;
-use crate::figures::{Figure, Goal, table};
+use crate::figures::{Figure, Goal, commit, table};
 use crate::image::{self, Image, WhichApps};
 use crate::platforms::{self, Arch, Target};
 use crate::setup::{self, Need};
@@ -87,8 +87,11 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
         figures = hosted(context, options.starts)?;
         figures.extend(boots(context, options.boots)?);
         figures.push(full_house(context)?);
-        figures.extend(budget::all(context)?);
-        page(context, &figures)?
+        let text = page(context, &figures)?;
+        let budgets = budget::all(context)?;
+        let text = budgets.insert(context, &text);
+        figures.extend(budgets.figures());
+        text
     };
     if options.only.is_none_or(|part| part == Part::Engines) {
         let (more, section) = engines::measure(context, options.runs)?;
@@ -567,7 +570,7 @@ impl Default for MachineOptions {
 /// The page: what was measured, where and when.
 fn page(context: &Context, figures: &[Figure]) -> anyhow::Result<String> {
     let mut text = String::from(
-        "# Benchmarks\n\nWritten by `make bench`; not edited by hand. Each ratio is between two things that were measured \
+        "# Benchmarks\n\nWritten by `make bench` and `cargo xtask budget --write`; not edited by hand. Each ratio is between two things that were measured \
          in the same run. Boots are emulated (QEMU, TCG): their times say something about each other, not about hardware.\n\n",
     );
     text.push_str(&table(figures));
@@ -582,22 +585,15 @@ fn page(context: &Context, figures: &[Figure]) -> anyhow::Result<String> {
             )
     };
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let commit = capture(
-        Command::new("git")
-            .args(["rev-parse", "--short", "HEAD"])
-            .current_dir(&context.root),
-    );
     let qemu = capture(Command::new("qemu-system-aarch64").arg("--version"))?;
-    let date = capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
     write!(
         text,
-        "\n- Machine: {} ({cpus} CPUs), {} of memory, Linux {}\n- {}\n- Commit {}, {}\n",
+        "\n- Machine: {} ({cpus} CPUs), {} of memory, Linux {}\n- {}\n- {}\n",
         field(&read("/proc/cpuinfo"), "model name"),
         field(&read("/proc/meminfo"), "MemTotal"),
         read("/proc/sys/kernel/osrelease").trim(),
         qemu.lines().next().unwrap_or("QEMU").trim(),
-        commit.as_deref().map_or("unknown", str::trim),
-        date.trim(),
+        commit(context),
     )?;
     text.push_str(
         "\nThe start baseline is xtask/baselines/compile-and-run: the same Wasmtime, called as the wasmtime command calls it \

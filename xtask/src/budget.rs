@@ -124,13 +124,12 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
         "--write: found --platform {}; expected none, or --platform {MICROCONTROLLER}, which has a section of its own",
         options.platforms.join(" and ")
     );
-    let mut figures = Vec::new();
-    let mut microcontroller = Vec::new();
+    let mut budgets = Budgets::default();
     let mut measured = Vec::new();
     if BUDGETS.iter().any(|budget| wanted(budget.platform)) {
         setup::ensure(context, Need::Boot)?;
         let found = measure(context, options.quick, wanted)?;
-        figures.extend(self::figures(&found));
+        budgets.linux = figures(&found);
         for one in found {
             measured.push(serde_json::to_value(one)?);
         }
@@ -138,35 +137,21 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     if wanted(MICROCONTROLLER) {
         setup::ensure(context, Need::Firmware)?;
         let found = mcu::budget::measure(context)?;
-        microcontroller = mcu::budget::figures(&found);
+        budgets.microcontroller = mcu::budget::figures(&found);
         measured.push(serde_json::to_value(found)?);
     }
+    let all: Vec<Figure> = budgets.figures().collect();
     ensure!(
-        !figures.is_empty() || !microcontroller.is_empty(),
+        !all.is_empty(),
         "--platform: found {:?}; expected iot-edge, robotics-rt or {MICROCONTROLLER}",
         options.platforms
     );
-    let all: Vec<Figure> = figures.iter().chain(&microcontroller).cloned().collect();
     println!("{}", table(&all));
     if options.write {
         let path = context.root.join("docs/benchmarks.md");
         let page = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        let page = match figures.as_slice() {
-            [] => page,
-            figures => insert_between(
-                &page,
-                BEGIN,
-                END,
-                &format!(
-                    "## Budgets\n\nMeasured in booted images, in QEMU.\n\n{}",
-                    table(figures)
-                ),
-            ),
-        };
-        let section = mcu::budget::section(context, &microcontroller);
-        let page = insert_between(&page, MCU_BEGIN, MCU_END, &section);
-        write_atomically(&path, page.as_bytes())?;
+        write_atomically(&path, budgets.insert(context, &page).as_bytes())?;
     }
     if let Some(path) = &options.json {
         write_atomically(
@@ -188,11 +173,43 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     Ok(ExitCode::FAILURE)
 }
 
-/// The same for the page of all figures.
-pub(crate) fn all(context: &Context) -> anyhow::Result<Vec<Figure>> {
-    let mut all = figures(&measure(context, false, |_| true)?);
-    all.extend(mcu::budget::figures(&mcu::budget::measure(context)?));
-    Ok(all)
+/// What was measured, as figures.
+#[derive(Default)]
+pub(crate) struct Budgets {
+    linux: Vec<Figure>,
+    microcontroller: Vec<Figure>,
+}
+
+impl Budgets {
+    /// All of them.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = Figure> {
+        self.linux.iter().chain(&self.microcontroller).cloned()
+    }
+
+    /// The page with new sections in the place of the old ones; the section of what was not measured stays as it is.
+    pub(crate) fn insert(&self, context: &Context, page: &str) -> String {
+        let mut page = page.to_owned();
+        if !self.linux.is_empty() {
+            let section = format!(
+                "## Budgets\n\nMeasured in booted images, in QEMU.\n\n{}",
+                table(&self.linux)
+            );
+            page = insert_between(&page, BEGIN, END, &section);
+        }
+        if !self.microcontroller.is_empty() {
+            let section = mcu::budget::section(context, &self.microcontroller);
+            page = insert_between(&page, MCU_BEGIN, MCU_END, &section);
+        }
+        page
+    }
+}
+
+/// All budgets, for the page of all figures.
+pub(crate) fn all(context: &Context) -> anyhow::Result<Budgets> {
+    Ok(Budgets {
+        linux: figures(&measure(context, false, |_| true)?),
+        microcontroller: mcu::budget::figures(&mcu::budget::measure(context)?),
+    })
 }
 
 fn measure(

@@ -1,6 +1,9 @@
 //! Figures as they are shown: medians with their spread, beside a baseline that was measured in the same run.
 
 use std::fmt::Write as _;
+use std::process::Command;
+
+use crate::context::{Context, capture};
 
 /// What a figure is promised to be.
 #[derive(Debug, Clone, Copy)]
@@ -157,6 +160,19 @@ pub(crate) fn insert_between(page: &str, begin: &str, end: &str, section: &str) 
         Some((from, to)) => format!("{}{block}{}", &page[..from], &page[to..]),
         None => format!("{}\n\n{block}", page.trim_end()),
     }
+}
+
+/// Which version was measured, and when.
+pub(crate) fn commit(context: &Context) -> String {
+    let mut git = Command::new("git");
+    git.args(["rev-parse", "--short", "HEAD"])
+        .current_dir(&context.root);
+    let mut date = Command::new("date");
+    date.args(["-u", "+%Y-%m-%d"]);
+    let said = |command: &mut Command| {
+        capture(command).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+    };
+    format!("Commit {}, {}", said(&mut git), said(&mut date))
 }
 
 #[cfg(test)]

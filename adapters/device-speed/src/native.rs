@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fs::File;
 use std::os::fd::AsFd as _;
-use std::time::Instant;
 
 use gpiocdev_uapi::v2::{LineEdgeEvent, LineFlags, LineValues, get_line_values, set_line_values};
 use rustix::event::{PollFd, PollFlags};
@@ -19,7 +18,7 @@ pub(crate) fn does(work: &str, rounds: u64) -> Outcome<String> {
     match work {
         "i2c" => {
             let bus = devices::i2c()?;
-            timed(rounds, || {
+            waits::timed(rounds, || {
                 let mut read = [0; 2];
                 write_read(&bus, 0x76, &mut [0xd0], &mut read)?;
                 Ok(read[0].into())
@@ -27,7 +26,7 @@ pub(crate) fn does(work: &str, rounds: u64) -> Outcome<String> {
         }
         "spi" => {
             let device = devices::spi()?;
-            timed(rounds, || {
+            waits::timed(rounds, || {
                 let mut read = [0; 3];
                 device.transfer(&mut SpidevTransfer::read_write(&[1, 0xf0, 0], &mut read))?;
                 Ok(read[2].into())
@@ -36,7 +35,7 @@ pub(crate) fn does(work: &str, rounds: u64) -> Outcome<String> {
         "gpio-set" => {
             let pin = devices::pin(0, LineFlags::OUTPUT)?;
             let mut high = false;
-            timed(rounds, || {
+            waits::timed(rounds, || {
                 high = !high;
                 set_line_values(&pin, &LineValues::from_slice(&[high]))
                     .map_err(|error| error.to_string())?;
@@ -45,7 +44,7 @@ pub(crate) fn does(work: &str, rounds: u64) -> Outcome<String> {
         }
         "gpio-read" => {
             let pin = devices::pin(1, LineFlags::INPUT)?;
-            timed(rounds, || {
+            waits::timed(rounds, || {
                 let mut values = LineValues::from_slice(&[false]);
                 get_line_values(&pin, &mut values).map_err(|error| error.to_string())?;
                 Ok(values.get(0).unwrap_or_default().into())
@@ -55,16 +54,6 @@ pub(crate) fn does(work: &str, rounds: u64) -> Outcome<String> {
         "ticks" => Ok(waits::ticks(rounds)),
         _ => Err("expected i2c, spi, gpio-set, gpio-read, edges or ticks".into()),
     }
-}
-
-/// As the guest's: nanoseconds of all rounds, and what they come to.
-fn timed(rounds: u64, mut work: impl FnMut() -> Outcome<u64>) -> Outcome<String> {
-    let begun = Instant::now();
-    let mut checksum = 0_u64;
-    for _ in 0..rounds {
-        checksum = checksum.rotate_left(5) ^ work()?;
-    }
-    Ok(format!("{} {checksum:016x}", begun.elapsed().as_nanos()))
 }
 
 /// `struct i2c_msg` and `struct i2c_rdwr_ioctl_data` of linux/i2c.h and linux/i2c-dev.h

@@ -22,9 +22,8 @@ const MAX_HANDLES: u32 = 8192;
 /// Everything that the host keeps for one guest.
 pub struct HostSide {
     state: RefCell<State>,
-    linked: Vec<Linked<Linux>>,
-    /// What each import uses.
-    uses: Vec<Option<Capability>>,
+    /// Each import, and what a call of it uses.
+    linked: Vec<(Linked<Linux>, Option<Capability>)>,
     activity: Arc<dyn Activity>,
 }
 
@@ -39,33 +38,36 @@ impl HostSide {
     pub fn new(config: RunConfig, imports: &[Import<'_>]) -> Result<Self, EngineError> {
         let linked = imports
             .iter()
-            .map(|import| host::link(import).map_err(|why| EngineError::Refused(why.to_string())))
-            .collect::<Result<_, _>>()?;
+            .map(|import| {
+                let linked =
+                    host::link(import).map_err(|why| EngineError::Refused(why.to_string()))?;
+                let (Target::Function {
+                    interface,
+                    function: name,
+                }
+                | Target::Drop {
+                    interface,
+                    resource: name,
+                }) = &import.target;
+                Ok((linked, Capability::of_import(interface, name)))
+            })
+            .collect::<Result<_, EngineError>>()?;
         let activity = Arc::clone(&config.activity);
-        let uses = imports.iter().map(|import| match &import.target {
-            Target::Function {
-                interface,
-                function: name,
-            }
-            | Target::Drop {
-                interface,
-                resource: name,
-            } => Capability::of_import(interface, name),
-        });
         Ok(Self {
             state: RefCell::new(State {
                 services: Linux::new(config)?,
                 handles: Handles::new(MAX_HANDLES),
             }),
             linked,
-            uses: uses.collect(),
             activity,
         })
     }
 
     /// Slots that a call of the import needs: its parameters, or one for a result.
     pub fn slots(&self, import: usize) -> usize {
-        self.linked.get(import).map_or(1, |linked| linked.slots)
+        self.linked
+            .get(import)
+            .map_or(1, |(linked, _)| linked.slots)
     }
 
     /// Calls the import of that place in the program's list: arguments in `slots`, the result in the first. A trap
@@ -79,10 +81,10 @@ impl HostSide {
         // A second call while one is under way can only come from the guest's `realloc`.
         let mut state = self.state.try_borrow_mut().map_err(|_| Trap::CannotLeave)?;
         let State { services, handles } = &mut *state;
-        let linked = self.linked.get(import).ok_or(Trap::Abi("no such import"))?;
+        let (linked, used) = self.linked.get(import).ok_or(Trap::Abi("no such import"))?;
         self.activity.enter();
-        if let Some(capability) = self.uses.get(import).copied().flatten() {
-            self.activity.used(capability);
+        if let Some(capability) = used {
+            self.activity.used(*capability);
         }
         let outcome = host::call(linked, services, handles, guest, slots);
         self.activity.leave();

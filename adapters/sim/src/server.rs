@@ -2,7 +2,6 @@
 //! under its lock; the thread only answers requests. No app can hold it up: what an app does not read is not told to it,
 //! and counted.
 
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use std::io;
@@ -169,41 +168,9 @@ impl Simulator {
         Ok(theirs)
     }
 
-    /// Drives a line from outside; false when there is no such line.
-    pub fn drive(&self, chip: usize, line: u32, high: bool) -> bool {
-        let mut state = self.shared.lock();
-        let changes = state.machine.drive(chip, line, high);
-        changes.map(|changes| state.tell(&changes)).is_some()
-    }
-
-    /// Says something on a serial line; false when no app has it open.
-    pub fn say(&self, port: usize, bytes: &[u8]) -> bool {
-        let state = self.shared.lock();
-        let end = state
-            .ends
-            .iter()
-            .find(|end| matches!(end.what, What::Uart(open) if open == port));
-        end.is_some_and(|end| rustix::io::write(&end.socket, bytes).is_ok())
-    }
-
-    /// What apps said on a serial line, the last 64 KiB.
-    pub fn said(&self, port: usize) -> String {
-        let state = self.shared.lock();
-        let said = state
-            .serials
-            .get(port)
-            .map_or(&[][..], |serial| &serial.said);
-        String::from_utf8_lossy(said).into_owned()
-    }
-
     /// What an operator asks. Nobody is served meanwhile.
     pub fn ask(&self, request: &SimRequest) -> Result<Option<SimAnswer>, ControlError> {
         self.shared.lock().ask(request)
-    }
-
-    /// The board, for everything else. Nobody is served meanwhile.
-    pub fn with<T>(&self, use_it: impl FnOnce(&mut Machine) -> T) -> T {
-        use_it(&mut self.shared.lock().machine)
     }
 }
 

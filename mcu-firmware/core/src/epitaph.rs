@@ -3,12 +3,10 @@
 
 use core::fmt;
 
-use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
+use crate::store::CRC;
 
 /// Bytes of words at most: a panic's with a dozen addresses.
 const WORDS: usize = 200;
-
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// Words, if there are any. Any bits are one of these, so it may lie in memory that nobody has written.
 #[derive(Debug, Clone)]

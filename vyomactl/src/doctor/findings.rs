@@ -229,7 +229,7 @@ fn app(app: &AppStatus, info: &DeviceInfo) -> Vec<Finding> {
             "interpreted",
             name,
             "it is interpreted, though this device takes machine code",
-            "install it again from a machine with vyoma-aotc (`cargo xtask setup`)",
+            "install it again from a machine with vyoma-aotc (`cargo xtask aotc`)",
         ));
     }
     if !app.unavailable.is_empty() {

@@ -55,10 +55,7 @@ pub(crate) fn doctor(
 
 fn look(target: &Target, timeout: Option<Duration>) -> Result<Vec<Finding>, Failure> {
     let mut client = Client::open(target, timeout)?;
-    let info = match client.call(&Request::Info, Patience::Prompt)? {
-        Response::Info(info) => info,
-        other => return Err(client.unexpected(&other)),
-    };
+    let info = client.info()?;
     let apps = apps::list(&mut client)?;
     Ok(of_device(&mut client, &info, &apps))
 }

@@ -153,10 +153,7 @@ impl Question {
             Self::Events { since, .. } => (*since, false),
         };
         let now_ms = match since {
-            Some(_) if !is_filtered_there => match client.call(&Request::Info, Patience::Prompt)? {
-                Response::Info(info) => info.time_ms,
-                other => return Err(client.unexpected(&other)),
-            },
+            Some(_) if !is_filtered_there => client.info()?.time_ms,
             _ => 0,
         };
         let from_ms = since.map_or(0, |since| since.begins_ms(now_ms));

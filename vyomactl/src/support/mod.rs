@@ -187,10 +187,7 @@ fn write(path: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
 
 fn collect(client: &mut Client, files: &mut Files, time: u64) -> Result<DeviceInfo, Failure> {
     files.add("README.txt", README.as_bytes());
-    let info = match client.call(&Request::Info, Patience::Prompt)? {
-        Response::Info(info) => info,
-        other => return Err(client.unexpected(&other)),
-    };
+    let info = client.info()?;
     files.document(
         "about.json",
         &json!({

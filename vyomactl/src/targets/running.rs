@@ -55,14 +55,12 @@ pub(super) fn address() -> Option<String> {
 
 /// Adds what ssh needs to know, if it is this device.
 pub(super) fn equip(remote: &mut Remote) {
-    let Some(note) = note() else {
-        return;
-    };
     let is_local = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "::1");
-    if let Ok(Target::Ssh(running)) = Target::parse(&note.target)
+    if is_local(&remote.host)
+        && let Some(note) = note()
+        && let Ok(Target::Ssh(running)) = Target::parse(&note.target)
         && running.port == remote.port
         && is_local(&running.host)
-        && is_local(&remote.host)
     {
         remote.options = note.options;
     }

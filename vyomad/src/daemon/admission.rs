@@ -12,6 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use vyoma_capabilities::control::{Execution, MAX_COMPONENT};
+use vyoma_capabilities::hex;
 
 use super::install::blocking;
 use super::process::{self, Role};
@@ -71,21 +72,10 @@ pub(crate) async fn hash(daemon: &Daemon, path: &Path) -> Result<String, String>
         hash.update(&buffer[..step]);
         left = left.saturating_sub(step as u64);
         if step == 0 || left == 0 {
-            return Ok(hex(&hash.finalize()));
+            return Ok(hex::encode(&hash.finalize().into()));
         }
         tokio::task::yield_now().await;
     }
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 /// What an app process runs.

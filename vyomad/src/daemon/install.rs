@@ -454,7 +454,7 @@ impl Installed<'_> {
             };
         }
         Record {
-            newest: before.newest.clone().or_else(|| Some(from.version.clone())),
+            newest: before.newest_of(Some(from.version.clone())),
             trial: Some(OnTrial {
                 id: self.id.clone(),
                 version: self.version.clone(),

@@ -11,7 +11,7 @@ use vyoma_capabilities::lifecycle::{Event, Phase};
 use super::apps::{self, App, Package};
 use super::install::blocking;
 use super::state::{Daemon, Shared};
-use super::versions::Record;
+use super::versions::{self, Record};
 use super::{epitaphs, files, store, supervisor};
 
 /// A refusal.
@@ -143,7 +143,7 @@ pub(crate) async fn remove(
         fs::create_dir_all(&dir).map_err(device)?;
         fs::write(dir.join("removed"), "").map_err(device)?;
         durable(daemon, name).await?;
-        for part in ["current", "stopped", "update.json"] {
+        for part in ["current", "stopped", versions::RECORD] {
             ignore_missing(fs::remove_file(dir.join(part))).map_err(device)?;
         }
         ignore_missing(fs::remove_dir_all(dir.join("versions"))).map_err(device)?;

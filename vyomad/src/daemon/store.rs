@@ -60,14 +60,17 @@ pub(crate) fn discard(daemon: &Daemon, key: &str) {
 /// Removes what no app needs any more, and what an interrupted admission left.
 pub(crate) fn collect(daemon: &Daemon) {
     let mut keys = HashSet::new();
+    let mut need = |sha256: &str| {
+        let needed = engine::keys(&daemon.settings.profile, sha256);
+        keys.insert(needed.own);
+        keys.extend(needed.ahead_of_time);
+    };
     for app in daemon.all_apps() {
         // Not hashed yet: then nobody can say what is needed; there will be another time.
         let Some(sha256) = app.package().sha256.clone() else {
             return;
         };
-        let needed = engine::keys(&daemon.settings.profile, &sha256);
-        keys.insert(needed.own);
-        keys.extend(needed.ahead_of_time);
+        need(&sha256);
         // A version that can be gone back to needs its machine code then, which may not be possible to make here.
         let record = app.record.borrow();
         if let Some(back) = record.back() {
@@ -78,9 +81,7 @@ pub(crate) fn collect(daemon: &Daemon) {
                 }
                 return;
             };
-            let needed = engine::keys(&daemon.settings.profile, sha256);
-            keys.insert(needed.own);
-            keys.extend(needed.ahead_of_time);
+            need(sha256);
         }
     }
     for entry in fs::read_dir(daemon.path("store"))

@@ -127,6 +127,11 @@ impl Trust {
         })
     }
 
+    /// Whether what this key signed may be installed.
+    fn counts(&self, key: &Key) -> bool {
+        key.trusted && (key.image || self.policy() != SignaturePolicy::Image)
+    }
+
     /// For `key list`.
     pub(crate) fn list(&self) -> TrustStore {
         TrustStore {
@@ -139,7 +144,7 @@ impl Trust {
                     name: key.name.clone(),
                     key: signature::key_text(&key.public),
                     image: key.image,
-                    trusted: key.trusted && (key.image || self.policy() != SignaturePolicy::Image),
+                    trusted: self.counts(key),
                 })
                 .collect(),
         }
@@ -190,8 +195,7 @@ impl Trust {
             }
         }
         let known = self.keys.iter().find(|known| known.public == signed.key);
-        let trusted = known
-            .filter(|known| known.trusted && (known.image || policy != SignaturePolicy::Image));
+        let trusted = known.filter(|known| self.counts(known));
         if policy == SignaturePolicy::Off {
             return Ok(trusted.map(|key| key.name.clone()));
         }

@@ -14,8 +14,8 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
+use vyoma_capabilities::hex;
 
-use super::admission::hex;
 use super::state::Daemon;
 
 /// Most interrupted uploads that are kept; the oldest goes first.
@@ -91,7 +91,7 @@ impl Drop for Upload {
 
 /// Whether it is a hash that can name a file.
 pub(crate) fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && vyoma_capabilities::hex::is_lower_case(text)
+    text.len() == 64 && hex::is_lower_case(text)
 }
 
 /// How many bytes of a file with that hash have been kept.
@@ -166,7 +166,7 @@ impl Upload {
     /// All of it has arrived: its hash as computed here. From now on it is either put in its place or forgotten.
     pub(crate) fn finish(&mut self) -> String {
         self.discard = true;
-        hex(&self.hash.clone().finalize())
+        hex::encode(&self.hash.clone().finalize().into())
     }
 
     /// Where it lies.

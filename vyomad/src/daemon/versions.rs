@@ -20,13 +20,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use vyoma_capabilities::control::RolledBack;
+use vyoma_capabilities::hex;
 
-use super::admission::hex;
 use super::files::{self, sync};
 use super::operate::ignore_missing;
 
 /// Name of the record.
-const RECORD: &str = "update.json";
+pub(super) const RECORD: &str = "update.json";
 /// What is read back of it at most.
 const RECORD_BYTES: usize = 16 * 1024;
 /// Boots that a version on trial may take: one that brings the device down again and again is not healthy.
@@ -112,7 +112,7 @@ pub(crate) fn identity(manifest: &str, component_sha256: &str) -> String {
     hash.update((manifest.len() as u64).to_le_bytes());
     hash.update(manifest.as_bytes());
     hash.update(component_sha256.as_bytes());
-    let mut id = hex(&hash.finalize());
+    let mut id = hex::encode(&hash.finalize().into());
     id.truncate(16);
     id
 }

@@ -17,7 +17,7 @@ use crate::apps::{self, App};
 use crate::artefacts;
 use crate::boot::{self, MachineOptions, Plan, Report};
 use crate::context::{Context, call, capture, say, write_atomically};
-use crate::figures::{Figure, Goal, insert_between, table};
+use crate::figures::{Figure, Goal, commit, insert_between, table};
 use crate::image::{self, WhichApps};
 use crate::platforms::{self, Arch, Target};
 
@@ -85,7 +85,7 @@ pub(super) fn measure(context: &Context, runs: usize) -> anyhow::Result<(Vec<Fig
     }
     let mut ticks = in_qemu(context, &target, &guest, &runner)?;
     ticks.extend(hosted(context, &guest)?);
-    let section = section(context, &figures, &edges, &ticks)?;
+    let section = section(context, &figures, &edges, &ticks);
     Ok((figures, section))
 }
 
@@ -407,14 +407,8 @@ fn section(
     figures: &[Figure],
     edges: &[(&str, Lateness)],
     ticks: &[(&str, Lateness)],
-) -> anyhow::Result<String> {
-    let mut git = Command::new("git");
-    let commit = capture(
-        git.args(["rev-parse", "--short", "HEAD"])
-            .current_dir(&context.root),
-    );
-    let date = capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
-    Ok(format!(
+) -> String {
+    format!(
         "## Devices\n\n\
          One guest (apps/guests/device-speed) on each engine against a native program (adapters/device-speed) that does the same \
          over the crates that our host functions stand on, on devices that the kernel simulates, in one boot of robotics-rt's kernel \
@@ -424,13 +418,12 @@ fn section(
          From an edge, as the kernel dates it, to the next look at the clock by who waits for it; SCHED_FIFO, memory locked:\n\n{}\n\
          A loop of 1000 rounds a second for a minute, and how late its rounds begin; missed: rounds whose time was over before they \
          could begin. In QEMU with SCHED_FIFO and locked memory, the native loop before vyomad starts and the app on WAMR (machine \
-         code) as robotics-rt runs it. The build machine has neither, and did other work:\n\n{}\n- Commit {}, {}\n",
+         code) as robotics-rt runs it. The build machine has neither, and did other work:\n\n{}\n- {}\n",
         table(figures),
         late(edges, "lost"),
         late(ticks, "missed"),
-        commit.as_deref().map_or("unknown", str::trim),
-        date.trim(),
-    ))
+        commit(context),
+    )
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use vyoma_capabilities::profile::OptimizationLevel;
 
 use crate::apps;
 use crate::artefacts;
-use crate::context::{Context, call, capture, say};
-use crate::figures::{Figure, Goal, insert_between, median, table};
+use crate::context::{Context, call, say};
+use crate::figures::{Figure, Goal, commit, insert_between, median, table};
 use crate::platforms::Arch;
 
 /// Where the section begins and ends in docs/benchmarks.md.
@@ -156,7 +156,7 @@ pub(crate) fn measure(context: &Context, runs: usize) -> anyhow::Result<(Vec<Fig
         .iter()
         .flat_map(|(work, samples)| figures(work, samples))
         .collect();
-    let section = section(context, &all, &figures)?;
+    let section = section(context, &all, &figures);
     Ok((figures, section))
 }
 
@@ -214,18 +214,8 @@ fn comparison(works: &[(&Work, Samples)], host_calls: bool) -> String {
     text
 }
 
-fn section(
-    context: &Context,
-    works: &[(&Work, Samples)],
-    figures: &[Figure],
-) -> anyhow::Result<String> {
-    let commit = capture(
-        Command::new("git")
-            .args(["rev-parse", "--short", "HEAD"])
-            .current_dir(&context.root),
-    );
-    let date = capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
-    Ok(format!(
+fn section(context: &Context, works: &[(&Work, Samples)], figures: &[Figure]) -> String {
+    format!(
         "## Engines\n\n\
          One guest (apps/guests/speed, x86-64) on each engine, timed by its own clock; its checksums are the same on all. \
          `bare` is the same artefact on the same engine as we build it (source with our patches, among them those for \
@@ -235,13 +225,12 @@ fn section(
          oldest x86-64 processor. Medians of interleaved runs; the machine does other work at times, as the spread shows.\n\n\
          {}\nAgainst the others, time of one round:\n\n{}\n\
          Host calls, as Rust's standard library makes them: a write is `check-write`, `write` and the flush after it, each \
-         a call of the guest into the host.\n\n{}\n- Commit {}, {}\n",
+         a call of the guest into the host.\n\n{}\n- {}\n",
         table(figures),
         comparison(works, false),
         comparison(works, true),
-        commit.as_deref().map_or("unknown", str::trim),
-        date.trim(),
-    ))
+        commit(context),
+    )
 }
 
 /// The page with `section` in the place of the old one, or at its end if it had none.

@@ -14,13 +14,12 @@ use anyhow::{Context as _, ensure};
 use regex_lite::Regex;
 use vyoma_capabilities::control::Request;
 
-use super::watch::commit;
 use crate::apps;
 use crate::artefacts;
 use crate::boot::{self, MachineOptions, Plan};
 use crate::bridge;
 use crate::context::{Context, call, say};
-use crate::figures::{Figure, Goal, insert_between, table};
+use crate::figures::{Figure, Goal, commit, insert_between, table};
 use crate::image::{self, WhichApps};
 use crate::keys::{self, WhichKeys};
 use crate::platforms::{self, Arch};

@@ -15,9 +15,9 @@ use vyoma_capabilities::lifecycle::Phase;
 use super::{Hosted, IDLE, info, wait_for};
 use crate::apps::{self, App};
 use crate::artefacts;
-use crate::context::{Context, capture, say};
+use crate::context::{Context, say};
 use crate::control::Control;
-use crate::figures::{Figure, Goal, insert_between, table};
+use crate::figures::{Figure, Goal, commit, insert_between, table};
 use crate::platforms::Arch;
 
 const BEGIN: &str = "<!-- watch: begin -->";
@@ -43,19 +43,6 @@ pub(crate) fn measure(context: &Context, rounds: usize) -> anyhow::Result<(Vec<F
         commit(context)
     );
     Ok((figures, section))
-}
-
-/// Which version was measured, and when.
-pub(super) fn commit(context: &Context) -> String {
-    let mut git = Command::new("git");
-    git.args(["rev-parse", "--short", "HEAD"])
-        .current_dir(&context.root);
-    let mut date = Command::new("date");
-    date.args(["-u", "+%Y-%m-%d"]);
-    let said = |command: &mut Command| {
-        capture(command).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
-    };
-    format!("Commit {}, {}", said(&mut git), said(&mut date))
 }
 
 /// The page with `section` in the place of the old one, or at its end if it had none.

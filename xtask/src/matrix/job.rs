@@ -309,13 +309,9 @@ mod tests {
             .filter_map(|entry| {
                 let text = std::fs::read_to_string(entry.path().join("vyoma.toml")).ok()?;
                 let asked = manifest::parse("vyoma.toml", &text).unwrap().capabilities;
-                let devices = asked.gpio.is_some()
-                    || asked.i2c.is_some()
-                    || asked.spi.is_some()
-                    || asked.uart.is_some()
-                    || asked.adc.is_some();
                 let name = entry.file_name().to_string_lossy().into_owned();
-                (name == "blink" || !devices && name != "sensor-hub").then_some(name)
+                (name == "blink" || !asked.asks_for_devices() && name != "sensor-hub")
+                    .then_some(name)
             })
             .collect();
         shipped.sort();

@@ -19,8 +19,8 @@ use super::run;
 use super::sizes::{self, Parts};
 use crate::artefacts;
 use crate::boot::{MachineOptions, Plan};
-use crate::context::{Context, capture, say};
-use crate::figures::{Figure, Goal, table};
+use crate::context::{Context, say};
+use crate::figures::{Figure, Goal, commit, table};
 use crate::image::WhichApps;
 use crate::platforms::{self, Arch, MICROCONTROLLER};
 
@@ -222,11 +222,6 @@ fn reader(line: &str) -> (Number<'_>, Two<'_>) {
 
 /// The section of docs/benchmarks.md.
 pub(crate) fn section(context: &Context, figures: &[Figure]) -> String {
-    let commit = capture(
-        Command::new("git")
-            .args(["rev-parse", "--short", "HEAD"])
-            .current_dir(&context.root),
-    );
     format!(
         "## Microcontroller\n\n\
          Measured on the guide's board in QEMU. RAM is what the firmware itself says of it, stacks by how much of their paint is \
@@ -234,9 +229,9 @@ pub(crate) fn section(context: &Context, figures: &[Figure]) -> String {
          machine does): a firmware with the feature `bench` measures itself, and then the app apps/guests/pace runs the \
          same loops in wasm3, compiled by rustc with opt-level 3 both. They are no cycles: a Cortex-M3 takes more than one for many \
          instructions. A switch registers only is there and back; one from app to app is from a call of one app to where the \
-         other goes on.\n\n{}\n- Commit {}\n",
+         other goes on.\n\n{}\n- {}\n",
         table(figures),
-        commit.as_deref().map_or("unknown", str::trim),
+        commit(context),
     )
 }
 

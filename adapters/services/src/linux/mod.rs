@@ -145,6 +145,20 @@ impl Linux {
         })
     }
 
+    /// A standard stream whose uses are counted.
+    fn counted<T>(&self, stream: T) -> Counted<T> {
+        Counted::new(stream, &self.config.activity, self.config.grants.stdio)
+    }
+
+    /// Where standard output or error goes.
+    fn output(&self, standard: Standard) -> Output {
+        if self.config.grants.stdio {
+            Output::new(self.counted(standard))
+        } else {
+            Output::new(self.counted(Discard))
+        }
+    }
+
     /// The clock that the guest sees.
     pub fn clock(&self) -> Monotonic {
         self.clock.clone()
@@ -212,26 +226,18 @@ impl Services for Linux {
 
     fn stdin(&mut self) -> Input {
         if self.config.grants.stdio {
-            Input::new(Counted::granted(Standard::stdin(), &self.config.activity))
+            Input::new(self.counted(Standard::stdin()))
         } else {
-            Input::new(Counted::refused(End, &self.config.activity))
+            Input::new(self.counted(End))
         }
     }
 
     fn stdout(&mut self) -> Output {
-        if self.config.grants.stdio {
-            Output::new(Counted::granted(Standard::stdout(), &self.config.activity))
-        } else {
-            Output::new(Counted::refused(Discard, &self.config.activity))
-        }
+        self.output(Standard::stdout())
     }
 
     fn stderr(&mut self) -> Output {
-        if self.config.grants.stdio {
-            Output::new(Counted::granted(Standard::stderr(), &self.config.activity))
-        } else {
-            Output::new(Counted::refused(Discard, &self.config.activity))
-        }
+        self.output(Standard::stderr())
     }
 
     fn read(&mut self, input: &mut Input, most: u64) -> Result<Vec<u8>, StreamError> {

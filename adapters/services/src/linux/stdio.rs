@@ -149,20 +149,12 @@ pub(crate) struct Counted<T> {
 }
 
 impl<T> Counted<T> {
-    /// With the `stdio` grant.
-    pub(crate) fn granted(stream: T, activity: &Arc<dyn Activity>) -> Self {
+    /// Counts uses with `activity`, as refused ones without the grant.
+    pub(crate) fn new(stream: T, activity: &Arc<dyn Activity>, granted: bool) -> Self {
         Self {
             stream,
             activity: Arc::clone(activity),
-            granted: true,
-        }
-    }
-
-    /// Without.
-    pub(crate) fn refused(stream: T, activity: &Arc<dyn Activity>) -> Self {
-        Self {
-            granted: false,
-            ..Self::granted(stream, activity)
+            granted,
         }
     }
 

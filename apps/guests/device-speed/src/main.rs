@@ -13,7 +13,6 @@ mod bindings {
 mod waits;
 
 use std::fmt::Debug;
-use std::time::Instant;
 
 use bindings::vyoma::device::{buses, edges, gpio};
 use bindings::wasi::gpio::digital::{DigitalFlags, PinState};
@@ -45,14 +44,14 @@ fn does(work: &str, rounds: u64) -> Result<String, String> {
     match work {
         "i2c" => {
             let bus = buses::open_i2c("0").map_err(name)?;
-            timed(rounds, || {
+            waits::timed(rounds, || {
                 let read = bus.write_read(0x76, &[0xd0], 2).map_err(name)?;
                 Ok(u64::from(read[0]))
             })
         }
         "spi" => {
             let device = buses::open_spi("0.1").map_err(name)?;
-            timed(rounds, || {
+            waits::timed(rounds, || {
                 let read = device.transfer(&[1, 0xf0, 0]).map_err(name)?;
                 Ok(u64::from(read[2]))
             })
@@ -60,7 +59,7 @@ fn does(work: &str, rounds: u64) -> Result<String, String> {
         "gpio-set" => {
             let pin = gpio::get_digital_out("0", DigitalFlags::empty()).map_err(name)?;
             let mut high = false;
-            timed(rounds, || {
+            waits::timed(rounds, || {
                 high = !high;
                 let state = if high {
                     PinState::Active
@@ -73,7 +72,7 @@ fn does(work: &str, rounds: u64) -> Result<String, String> {
         }
         "gpio-read" => {
             let pin = gpio::get_digital_in("1", DigitalFlags::empty()).map_err(name)?;
-            timed(rounds, || {
+            waits::timed(rounds, || {
                 Ok((pin.read().map_err(name)? == PinState::Active).into())
             })
         }
@@ -81,16 +80,6 @@ fn does(work: &str, rounds: u64) -> Result<String, String> {
         "ticks" => Ok(waits::ticks(rounds)),
         _ => Err("expected i2c, spi, gpio-set, gpio-read, edges or ticks".to_owned()),
     }
-}
-
-/// Nanoseconds of all rounds, and what they come to.
-fn timed(rounds: u64, mut work: impl FnMut() -> Result<u64, String>) -> Result<String, String> {
-    let begun = Instant::now();
-    let mut checksum = 0_u64;
-    for _ in 0..rounds {
-        checksum = checksum.rotate_left(5) ^ work()?;
-    }
-    Ok(format!("{} {checksum:016x}", begun.elapsed().as_nanos()))
 }
 
 /// From each edge, as the kernel dated it, to the guest's next look at the clock.

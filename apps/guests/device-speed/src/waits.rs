@@ -9,6 +9,16 @@ const TICK: Duration = Duration::from_millis(1);
 /// Upper ends of the histogram's classes, in microseconds; the last one is open.
 const CLASSES: [u64; 9] = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 
+/// Nanoseconds of all rounds, and what they come to.
+pub(crate) fn timed<E>(rounds: u64, mut work: impl FnMut() -> Result<u64, E>) -> Result<String, E> {
+    let begun = Instant::now();
+    let mut checksum = 0_u64;
+    for _ in 0..rounds {
+        checksum = checksum.rotate_left(5) ^ work()?;
+    }
+    Ok(format!("{} {checksum:016x}", begun.elapsed().as_nanos()))
+}
+
 /// How late something came, again and again, in nanoseconds.
 #[derive(Default)]
 pub(crate) struct Latenesses(Vec<u64>);

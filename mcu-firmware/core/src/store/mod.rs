@@ -27,7 +27,8 @@ mod room;
 mod upload;
 
 use journal::Journal;
-use record::{ALIGN, CRC, Name, RECORD, Record};
+pub(crate) use record::CRC;
+use record::{ALIGN, Name, RECORD, Record};
 pub use room::Room;
 pub use upload::{Staged, Upload};
 

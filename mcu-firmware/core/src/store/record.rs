@@ -17,7 +17,7 @@ const COVERED: usize = RECORD - 4;
 const NAME: usize = 32;
 
 /// Without a table: what is summed is short.
-pub(super) const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+pub(crate) const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 const PRESENT: u8 = 1;
 const REMOVED: u8 = 2;
