@@ -32,8 +32,8 @@ impl Latenesses {
     /// `COUNT MISSED MEDIAN P99 MOST CLASS,CLASS,...`, in nanoseconds: what xtask reads.
     pub(crate) fn summary(mut self, missed: u64) -> String {
         self.0.sort_unstable();
-        let at = |share: f64| {
-            let place = (self.0.len() as f64 * share) as usize;
+        let at = |percent: usize| {
+            let place = self.0.len() * percent / 100;
             self.0
                 .get(place.min(self.0.len().saturating_sub(1)))
                 .copied()
@@ -42,9 +42,9 @@ impl Latenesses {
         let mut text = format!(
             "{} {missed} {} {} {}",
             self.0.len(),
-            at(0.5),
-            at(0.99),
-            at(1.0)
+            at(50),
+            at(99),
+            at(100)
         );
         let mut from = 0;
         for (place, upper) in CLASSES
