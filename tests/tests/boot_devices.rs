@@ -26,23 +26,35 @@ const MEMORY: &str = "i2c 0 50 00 250";
 
 /// Has the app do something; what came of it.
 fn does(device: &Device, what: &str) -> String {
-    tell(device, what);
-    came_of(device, what)
+    came_of(device, &tell(device, what))
 }
 
-fn tell(device: &Device, what: &str) {
-    device.ctl_ok(&["send", SHELL, what]);
+/// Something that the app was told to do.
+struct Told {
+    /// How its answer begins.
+    beginning: String,
+    /// How often it was told the same, and had answered, before.
+    before: usize,
 }
 
-/// The outcome of the line that was sent last.
-fn came_of(device: &Device, what: &str) -> String {
+fn tell(device: &Device, what: &str) -> Told {
     let beginning = format!("{what}: ");
-    let line = device.until(&beginning, || {
-        let texts = device.texts(SHELL);
-        let last = texts.last()?;
-        last.starts_with(&beginning).then(|| last.clone())
+    let before = answers(device, &beginning).len();
+    device.ctl_ok(&["send", SHELL, what]);
+    Told { beginning, before }
+}
+
+/// What came of it.
+fn came_of(device: &Device, Told { beginning, before }: &Told) -> String {
+    let line = device.until(beginning, || {
+        answers(device, beginning).into_iter().nth(*before)
     });
     line[beginning.len()..].to_owned()
+}
+
+fn answers(device: &Device, beginning: &str) -> Vec<String> {
+    let texts = device.texts(SHELL).into_iter();
+    texts.filter(|text| text.starts_with(beginning)).collect()
 }
 
 /// The folder of a simulated line.
@@ -70,10 +82,10 @@ fn pins_are_driven_and_observed(device: &Device) {
         assert_eq!(does(device, "get 1"), state);
     }
     // An edge wakes who waits for it.
-    tell(device, "wait 1");
+    let told = tell(device, "wait 1");
     device.wait_for_log(SHELL, "waits");
     device.write(&pull, "pull-up");
-    assert_eq!(came_of(device, "wait 1"), "PinState::Active, 0 lost");
+    assert_eq!(came_of(device, &told), "PinState::Active, 0 lost");
 }
 
 fn i2c_devices_answer(device: &Device) {
@@ -114,12 +126,12 @@ fn a_device_that_is_pulled_out_is_an_error_and_nothing_else(device: &Device) {
     };
     // In the middle of a transfer.
     let before = moved();
-    tell(device, MEMORY);
+    let told = tell(device, MEMORY);
     device.until("the transfer's first bytes", || {
         (moved() > before + 2).then_some(())
     });
     device.write(&format!("{MODULE}/unplugged"), &0x50.to_string());
-    assert_eq!(came_of(device, MEMORY), "ErrorCode::Bus");
+    assert_eq!(came_of(device, &told), "ErrorCode::Bus");
     assert!(moved() < before + 250, "it was pulled too late");
     assert_eq!(
         does(device, "i2c 0 50 00 1"),
@@ -142,10 +154,10 @@ fn a_device_that_is_pulled_out_is_an_error_and_nothing_else(device: &Device) {
             .count()
     };
     let before = waits();
-    tell(device, "wait 1");
+    let told = tell(device, "wait 1");
     device.until("the app to wait", || (waits() > before).then_some(()));
     device.write("/config/gpio-sim/vyoma/live", "0");
-    assert_eq!(came_of(device, "wait 1"), "GpioError::HardwareFault");
+    assert_eq!(came_of(device, &told), "GpioError::HardwareFault");
     for what in ["get 1", "set SIM0 1"] {
         assert_eq!(does(device, what), "GpioError::HardwareFault");
     }
@@ -216,9 +228,9 @@ fn a_serial_port_carries_lines_both_ways(device: &Device, port: &UnixListener) {
         .read_line(&mut said)
         .expect("a line from the device");
     assert_eq!(said, "over-to-you\n");
-    tell(device, "hear 1 10");
+    let told = tell(device, "hear 1 10");
     line.write_all(b"and-to-you").expect("the port takes it");
-    assert_eq!(came_of(device, "hear 1 10"), "and-to-you");
+    assert_eq!(came_of(device, &told), "and-to-you");
 }
 
 /// For an emulated board whose image may have to be built first.
