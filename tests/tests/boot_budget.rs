@@ -9,14 +9,10 @@ use vyoma_system_tests::from_make_test;
 use vyoma_system_tests::turn::Turn;
 
 /// Platform, apps, KiB that all processes may hold together, bytes of kernel and initramfs.
-/// The goal for iot-edge is 4 MB; since it serves SSH, whose code is mapped beside that which is used, it is missed.
 const PROMISED: [(&str, usize, u64, u64); 2] = [
-    ("iot-edge", 10, 4864, 8 << 20),
+    ("iot-edge", 10, 4 << 10, 8 << 20),
     ("robotics-rt", 15, 8 << 10, 8 << 20),
 ];
-
-/// What `xtask budget` says is over and is known to be.
-const MISSED: &str = "memory (PSS) of all Vyoma processes, iot-edge";
 
 /// MB of the machine that runs all apps of iot-edge.
 const MACHINE_MB: u64 = 32;
@@ -65,11 +61,5 @@ fn all_processes_of_a_full_iot_edge_and_a_full_robotics_rt_and_their_images_are_
     }
     let machine = measured[0]["smallest_mb"].as_u64();
     assert!(machine.is_some_and(|mb| mb <= MACHINE_MB), "{measured}");
-    let over: Vec<&str> = said
-        .lines()
-        .filter_map(|line| line.strip_prefix("xtask: over budget: "))
-        .collect();
-    // It fails when something is over, and for nothing else.
-    assert_eq!(output.status.success(), over.is_empty(), "{said}");
-    assert!(over.iter().all(|what| what.starts_with(MISSED)), "{said}");
+    assert!(output.status.success(), "{said}");
 }

@@ -30,15 +30,17 @@ pub(crate) fn kept(context: &Context, package: &str, arch: Arch) -> PathBuf {
 /// The `vyomad` of an image: with its engine and no other, and with the sandbox probe if `probe`.
 pub(crate) fn device(context: &Context, target: &Target, probe: bool) -> anyhow::Result<PathBuf> {
     let engine = target.engine.name();
-    let features = if probe {
-        format!("{engine},probe")
-    } else {
-        engine.to_owned()
-    };
+    let mut features = engine.to_owned();
     let profile = match target.flavour {
         Flavour::Full => "release",
-        Flavour::Realtime => "small",
+        Flavour::Realtime => {
+            features.push_str(",layout");
+            "small"
+        }
     };
+    if probe {
+        features.push_str(",probe");
+    }
     let probe = if probe { "-probe" } else { "" };
     build(
         context,
