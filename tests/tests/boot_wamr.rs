@@ -240,7 +240,7 @@ fn a_device_takes_machine_code_with_an_installation_and_runs_it() {
     let output = device
         .vyomactl()
         .args(["install", &guest("counter").display().to_string()])
-        .env("VYOMA_AOTC", tool)
+        .env("VYOMA_AOTC", &tool)
         .output()
         .expect("run vyomactl");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -257,4 +257,42 @@ fn a_device_takes_machine_code_with_an_installation_and_runs_it() {
         Some(Execution::AheadOfTime)
     );
     assert_eq!(warnings(&device, "counter"), [""; 0]);
+    // From a bundle, whose machine code is signed with the rest, and with no compiler here any more.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (key, bundle, echo) = (
+        file("release.key"),
+        file("echo.bundle"),
+        guest("echo").display().to_string(),
+    );
+    for (words, compiler) in [
+        (&["key", "new", &key][..], ""),
+        (
+            &[
+                "pack", &echo, "--aot", "iot-edge", "--key", &key, "--out", &bundle,
+            ],
+            &tool,
+        ),
+        (&["key", "trust", &file("release.pub")], ""),
+        (&["key", "require", "on"], ""),
+        (&["install", &bundle], "/nowhere"),
+    ] {
+        let output = device
+            .vyomactl()
+            .args(words)
+            .env("VYOMA_AOTC", compiler)
+            .output()
+            .expect("run vyomactl");
+        assert!(
+            output.status.success(),
+            "{words:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    wait_for("it to run", || device.app("echo").phase == Phase::Running);
+    assert_eq!(device.app("echo").execution, Some(Execution::AheadOfTime));
+    let mut install = device.vyomactl();
+    install.args(["install", &guest("echo").display().to_string(), "--no-aot"]);
+    let refused = install.output().expect("run vyomactl");
+    assert_eq!(refused.status.code(), Some(20), "unsigned");
 }
