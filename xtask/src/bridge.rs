@@ -2,7 +2,7 @@
 //! beside vyomad and hands out the control socket (`tests/src/bin/bridge.rs` says what that changes: nothing of
 //! vyomad). Images that ship never hold it.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
@@ -30,4 +30,13 @@ pub(crate) fn connect(port: u16) -> anyhow::Result<Control> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.write_all(b"control\n")?;
     Control::greet(stream)
+}
+
+/// What the bridge answers to `read PATH` or `list PATH`; empty when there is no such thing.
+pub(crate) fn ask(port: u16, words: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(format!("{words}\n").as_bytes())?;
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said)?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }

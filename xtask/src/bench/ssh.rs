@@ -1,5 +1,6 @@
 //! Figures of SSH: how long it takes from `vyomactl install` to the app's first line at the operator's terminal, on a booted image,
-//! through the system's OpenSSH client; beside it the same commands to the same device without SSH.
+//! through the system's OpenSSH client, beside it the same commands to the same device without SSH; and what a connection takes of
+//! the device's memory.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -41,19 +42,20 @@ pub(crate) fn measure(context: &Context, runs: usize) -> anyhow::Result<(Vec<Fig
     let figures = ["server-headless", "iot-edge"]
         .into_iter()
         .map(|platform| install(context, platform, runs))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+        .collect::<anyhow::Result<Vec<_>>>()?
+        .concat();
     let section = format!(
         "## SSH\n\nFrom the start of `vyomactl install hello` to hello's first line out of `vyomactl logs -f hello`, which follows it: \
          two log-ins, the upload, the admission (server-headless compiles on the device, for iot-edge vyoma-aotc compiles here) and the \
          start of the app. The baseline is the same two commands to the same device through a bridge without SSH, one beside the \
-         other.\n\n{}\n- {}\n",
+         other. A connection is a process; its memory is read while it follows hello's log.\n\n{}\n- {}\n",
         table(&figures),
         commit(context)
     );
     Ok((figures, section))
 }
 
-fn install(context: &Context, platform: &str, runs: usize) -> anyhow::Result<Figure> {
+fn install(context: &Context, platform: &str, runs: usize) -> anyhow::Result<Vec<Figure>> {
     let target = platforms::select(context, Some(platform), None)?;
     let (shipped, _) = apps::build_all(context)?;
     let hello = shipped
@@ -83,15 +85,16 @@ fn install(context: &Context, platform: &str, runs: usize) -> anyhow::Result<Fig
     let _note = keys::Note::write(&private, platform, ssh)?;
     let socket = folder.path().join("control.sock");
     serve(&socket, plain)?;
-    let once = |place: &str| -> anyhow::Result<f64> {
-        let command = || {
-            let mut command = Command::new(&vyomactl);
-            command
-                .args(["--target", place])
-                .env("XDG_CACHE_HOME", folder.path())
-                .env("VYOMA_AOTC", &aotc);
-            command
-        };
+    let vyomactl = |place: &str| {
+        let mut command = Command::new(&vyomactl);
+        command
+            .args(["--target", place])
+            .env("XDG_CACHE_HOME", folder.path())
+            .env("VYOMA_AOTC", &aotc);
+        command
+    };
+    let once = |place: &str, held: &mut Vec<f64>| -> anyhow::Result<f64> {
+        let command = || vyomactl(place);
         let begun = Instant::now();
         call(
             command()
@@ -99,8 +102,12 @@ fn install(context: &Context, platform: &str, runs: usize) -> anyhow::Result<Fig
                 .arg(&hello.dir)
                 .stdout(Stdio::null()),
         )?;
-        first_line(command().args(["logs", "-f", "hello"]))?;
-        let took = begun.elapsed().as_secs_f64();
+        let mut took = 0.0;
+        first_line(command().args(["logs", "-f", "hello"]), || {
+            took = begun.elapsed().as_secs_f64();
+            held.extend(connections_kb(plain)?);
+            Ok(())
+        })?;
         call(command().args(["remove", "hello"]).stdout(Stdio::null()))?;
         Ok(took)
     };
@@ -117,17 +124,24 @@ fn install(context: &Context, platform: &str, runs: usize) -> anyhow::Result<Fig
     };
     boot::boot(&target, &image, &options, &plan, &|_| {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let (mut held, mut none) = (Vec::new(), Vec::new());
         for _ in 0..runs {
-            ours.push(once(&keys::address(ssh))?);
-            theirs.push(once(&format!("unix://{}", socket.display()))?);
+            ours.push(once(&keys::address(ssh), &mut held)?);
+            theirs.push(once(&format!("unix://{}", socket.display()), &mut none)?);
         }
-        *samples.borrow_mut() = Some((ours, theirs));
+        ensure!(
+            held.len() == runs && none.is_empty(),
+            "found {} processes of SSH in {runs} connections by it, and {} without; expected one each, and none",
+            held.len(),
+            none.len()
+        );
+        *samples.borrow_mut() = Some((ours, theirs, held));
         bridge::connect(plain)?.send(&Request::Shutdown)
     })?;
-    let (ours, theirs) = samples
+    let (ours, theirs, held) = samples
         .into_inner()
         .with_context(|| format!("{platform} did not say that it serves SSH"))?;
-    Ok(Figure {
+    let took = Figure {
         what: format!(
             "install of hello by SSH on {}, in QEMU: from the command to its first line",
             target.id()
@@ -136,15 +150,49 @@ fn install(context: &Context, platform: &str, runs: usize) -> anyhow::Result<Fig
         samples: ours,
         baseline: Some(("the same without SSH".into(), theirs)),
         goal: Goal::None,
-    })
+    };
+    let memory = Figure {
+        what: format!(
+            "memory (PSS) of one connection by SSH on {}, which follows a log",
+            target.id()
+        ),
+        unit: "KB",
+        samples: held,
+        baseline: None,
+        goal: Goal::None,
+    };
+    Ok(vec![took, memory])
+}
+
+/// KiB that each process of SSH holds on the device behind the bridge at `port`.
+fn connections_kb(port: u16) -> anyhow::Result<Vec<f64>> {
+    let mut found = Vec::new();
+    for process in bridge::ask(port, "list /proc")?.lines() {
+        if process.bytes().all(|byte| byte.is_ascii_digit())
+            && bridge::ask(port, &format!("read /proc/{process}/cmdline"))?
+                .starts_with("vyomad\0ssh\0")
+        {
+            let memory = bridge::ask(port, &format!("read /proc/{process}/smaps_rollup"))?;
+            let pss = memory.lines().find_map(|line| line.strip_prefix("Pss:"));
+            let kb = pss.and_then(|rest| rest.trim().strip_suffix(" kB"));
+            found.push(
+                kb.with_context(|| format!("no Pss in {memory:?}"))?
+                    .parse()?,
+            );
+        }
+    }
+    Ok(found)
 }
 
 fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Waits for the first line of a command that goes on, and ends it.
-fn first_line(command: &mut Command) -> anyhow::Result<()> {
+/// Waits for the first line of a command that goes on, does something meanwhile, and ends it.
+fn first_line(
+    command: &mut Command,
+    meanwhile: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -152,8 +200,10 @@ fn first_line(command: &mut Command) -> anyhow::Result<()> {
         .context("cannot run vyomactl")?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().context("stdout is a pipe")?).read_line(&mut line)?;
+    let done = meanwhile();
     let _ = child.kill();
     child.wait()?;
+    done?;
     ensure!(
         line.contains("hello"),
         "found {line:?}; expected hello's first line"
