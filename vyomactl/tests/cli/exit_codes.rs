@@ -7,7 +7,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, list
 use tempfile::TempDir;
 use vyoma_capabilities::control::{ControlError, ErrorKind, Request, Response};
 
-use crate::device::{Connection, Device, hello, outcome, run};
+use crate::device::{Connection, Device, command, hello, outcome, run};
 
 fn stop() -> Request {
     Request::Stop {
@@ -45,6 +45,48 @@ fn each_kind_of_refusal_has_its_code_and_its_one_line() {
         assert_eq!(outcome.err, "vyomactl: no: because; do something\n");
         assert_eq!(outcome.out, "");
     }
+}
+
+#[test]
+fn the_code_is_the_same_when_nobody_hears_what_is_said_any_more() {
+    for format in ["table", "json"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut vyomactl = command(&["-t", "/no/such", "ps", "--output", format]);
+        vyomactl.stderr(writer);
+        assert_eq!(outcome(vyomactl).code, 10, "{format}");
+    }
+}
+
+#[test]
+fn doctor_finds_in_the_file_of_targets_what_every_command_refuses_and_ends_with_17() {
+    let config = TempDir::new().unwrap();
+    std::fs::create_dir(config.path().join("vyoma")).unwrap();
+    let file = config.path().join("vyoma/targets.toml");
+    let said = || {
+        let mut doctor = command(&["doctor", "-t", "/no/such", "--output", "json"]);
+        doctor.env("XDG_CONFIG_HOME", config.path());
+        let outcome = outcome(doctor);
+        assert_eq!(outcome.code, 17, "there is no device");
+        outcome.out
+    };
+    std::fs::write(&file, "[targets]\na = \"ssh://a\"\n").unwrap();
+    assert!(!said().contains("targets.toml"), "{}", said());
+    for (text, found) in [
+        ("[targets\n", "line 1"),
+        ("[a]\nb = 1\n", "a: unknown"),
+        ("[groups]\ng = [\"a\"]\n", "there is no target"),
+        ("default = \"a\"\n", "a"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let said = said();
+        assert!(
+            said.contains("targets.toml") && said.contains(found),
+            "{said}"
+        );
+    }
+    std::fs::write(&file, [0xff, 0xfe]).unwrap();
+    assert!(said().contains("targets.toml"));
 }
 
 #[test]
