@@ -11,36 +11,30 @@
 //!         -> start, on trial: `trial` lets the old version go, or brings it back
 //! ```
 
+mod checks;
+mod switch;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use vyoma_capabilities::control::{
     self, ControlError, ErrorKind, InstallOptions, MAX_ARTEFACT, MAX_COMPONENT, MAX_MANIFEST,
-    Response, SignaturePolicy,
+    Response,
 };
-use vyoma_capabilities::lifecycle::{Event, Phase};
-use vyoma_capabilities::manifest::{self, Manifest};
+use vyoma_capabilities::manifest;
 use vyoma_capabilities::signature;
 
+use self::switch::Installed;
 use super::admission::{self, Refusal};
-use super::apps::{self, Package};
+use super::apps::Package;
 use super::control::connection::{Closed, Connection};
-use super::operate::{self, Installing, refuse};
+use super::operate::{Installing, refuse};
 use super::state::Shared;
-use super::trial;
-use super::trust::Claim;
 use super::uploads::{self, Upload, What};
-use super::versions::{self, OnTrial, Record};
-use super::{store, supervisor};
+use super::{store, trial, versions};
 use crate::roles::engine;
-
-/// What has to stay free on the disk: logs, epitaphs and the clock go on being written on a full device.
-const SPARE_BYTES: u64 = 2 * 1024 * 1024;
-/// An artefact's size for each byte of its component, at most: measured 3 to 4 for Wasmtime.
-const ARTEFACT_FACTOR: u64 = 5;
 
 /// What a client says that it will send.
 pub(crate) struct Announced {
@@ -159,10 +153,10 @@ impl Order {
         }
         let manifest = manifest::parse("vyoma.toml", text)
             .map_err(|error| refuse(ErrorKind::Invalid, error.to_string()))?;
-        let signed_by = check_origin(daemon, announced, &manifest)?;
+        let signed_by = checks::origin(daemon, announced, &manifest)?;
         let name = manifest.app.name;
         let busy = Installing::begin(daemon, &name)?;
-        check_place(daemon, &name)?;
+        checks::place(daemon, &name)?;
         let code = announced.ahead_of_time.as_ref();
         if code.is_some() && engine::ahead_of_time(&daemon.settings.profile).is_none() {
             let platform = &daemon.settings.profile.name;
@@ -185,7 +179,7 @@ impl Order {
             }
         }
         uploads::tidy(daemon, false);
-        check_space(daemon, announced.size, code.map_or(0, |code| code.size))?;
+        checks::space(daemon, announced.size, code.map_or(0, |code| code.size))?;
         let options = &announced.options;
         let failed = device(&name);
         let component = Upload::open(
@@ -301,268 +295,6 @@ impl Order {
         };
         installed.switch(daemon, &home).await
     }
-}
-
-/// A version that is whole and in its place.
-struct Installed<'a> {
-    name: &'a str,
-    id: String,
-    sha256: String,
-    size: u64,
-    version: String,
-    signed_by: Option<&'a str>,
-    window_ms: u64,
-}
-
-impl Installed<'_> {
-    /// Makes it the current one, and starts it.
-    async fn switch(self, daemon: &Shared, home: &Path) -> Result<Response, ControlError> {
-        let name = self.name;
-        let known = daemon.app(name);
-        let before = known
-            .as_ref()
-            .map(|app| app.record.borrow().clone())
-            .unwrap_or_default();
-        let record = self.record(
-            &before,
-            |app| trial::version_of(daemon, app),
-            known.as_deref(),
-        );
-        if let Some(app) = &known {
-            operate::stop_and_wait(daemon, app).await;
-        }
-        let (at, id, next, last) = (
-            home.to_path_buf(),
-            self.id.clone(),
-            record.clone(),
-            before.clone(),
-        );
-        let switched = blocking(move || {
-            if next != Record::read(&at) {
-                next.write(&at)?;
-            }
-            if let Err(error) = versions::switch(&at, Some(&id)) {
-                // The old version is still the current one, and what was known of it holds. If that can't be written
-                // either, the next boot sees that the new one never became current.
-                let _ = last.write(&at);
-                return Err(error);
-            }
-            versions::release_others(&at, &next);
-            Ok(())
-        });
-        if let Err(error) = switched.await {
-            // The old version goes on.
-            if let Some(app) = &known {
-                supervisor::send(daemon, app, Event::Start);
-            }
-            return Err(refuse(
-                ErrorKind::Device,
-                format!("{}: {error}", home.display()),
-            ));
-        }
-        let mut package = Package::read(&home.join("current"), &daemon.settings.profile, true)
-            .map_err(|why| refuse(ErrorKind::Device, why))?;
-        package.sha256 = Some(self.sha256.clone());
-        let mut warnings = operate::unavailable(daemon, &package);
-        let replaced = known.is_some();
-        let app = match known {
-            Some(app) => {
-                app.replace_package(package);
-                app
-            }
-            None => apps::register(daemon, package)
-                .map_err(|why| refuse(ErrorKind::Limit, why))?
-                .ok_or_else(|| {
-                    refuse(
-                        ErrorKind::State,
-                        format!("{name} came up from elsewhere meanwhile"),
-                    )
-                })?,
-        };
-        let on_trial = record.trial.is_some();
-        *app.record.borrow_mut() = record;
-        trial::begin(&app);
-        store::collect(daemon);
-        let verb = if replaced { "replaced" } else { "installed" };
-        let (version, size, sha256) = (&self.version, self.size, &self.sha256);
-        let signed = self
-            .signed_by
-            .map_or_else(String::new, |name| format!(", signed by {name}"));
-        let trial = if on_trial {
-            format!("; on trial for {} s", self.window_ms / 1000)
-        } else {
-            String::new()
-        };
-        daemon.event(
-            Some(name),
-            "app-installed",
-            &format!("{verb}: {version}, {size} bytes, SHA-256 {sha256}{signed}{trial}"),
-        );
-        operate::warn_unavailable(daemon, &app);
-        // Asked before; but another installation may have been quicker.
-        match daemon.place_for_one_more() {
-            Ok(()) => supervisor::send(daemon, &app, Event::Start),
-            Err(why) => warnings.push(format!("{name} is installed but not started: {why}")),
-        }
-        Ok(Response::Installed {
-            app: name.to_string(),
-            sha256: self.sha256,
-            replaced,
-            warnings,
-        })
-    }
-
-    /// What is to be known of the app's versions from the switch on.
-    fn record(
-        &self,
-        before: &Record,
-        version_of: impl Fn(&apps::App) -> versions::Version,
-        known: Option<&apps::App>,
-    ) -> Record {
-        let newest = Some(self.version.clone());
-        let Some(app) = known else {
-            return Record {
-                newest,
-                ..Record::default()
-            };
-        };
-        let now = version_of(app);
-        if now.id.as_ref() == Some(&self.id) {
-            // The same once more: whatever it has to prove, it begins anew.
-            let mut same = before.clone();
-            if let Some(trial) = &mut same.trial {
-                trial.boots = 0;
-            }
-            return same;
-        }
-        // One that has not proved itself is nothing to go back to; what came before it is.
-        let from = before
-            .trial
-            .as_ref()
-            .map_or(now, |trial| trial.from.clone());
-        if from.id.as_ref() == Some(&self.id) {
-            return Record {
-                newest,
-                ..Record::default()
-            };
-        }
-        if self.window_ms == 0 {
-            return Record {
-                previous: Some(from),
-                newest,
-                ..Record::default()
-            };
-        }
-        Record {
-            newest: before.newest_of(Some(from.version.clone())),
-            trial: Some(OnTrial {
-                id: self.id.clone(),
-                version: self.version.clone(),
-                from,
-                boots: 0,
-                failed: None,
-            }),
-            ..Record::default()
-        }
-    }
-}
-
-/// Who made it, and whether it is older than what has run here. The name of the key that signed it, when that is trusted.
-fn check_origin(
-    daemon: &Shared,
-    announced: &Announced,
-    manifest: &Manifest,
-) -> Result<Option<String>, ControlError> {
-    let (name, version) = (&manifest.app.name, &manifest.app.version);
-    let trust = daemon.trust.borrow();
-    let options = &announced.options;
-    let signed_by = trust.check(&Claim {
-        name,
-        manifest_sha256: Sha256::digest(announced.manifest.as_bytes()).into(),
-        component: &announced.sha256,
-        code: announced
-            .ahead_of_time
-            .as_ref()
-            .map(|code| code.sha256.as_str()),
-        signature: options.signature.as_deref(),
-    })?;
-    let strict = trust.policy() != SignaturePolicy::Off;
-    let known = daemon.app(name);
-    let record = match &known {
-        Some(app) => app.record.borrow().clone(),
-        None => Record::read(&daemon.path("apps").join(name)),
-    };
-    let current = known.map(|app| app.package().manifest.app.version.clone());
-    let Some(newest) = record.newest_of(current) else {
-        return Ok(signed_by);
-    };
-    let advice = if strict {
-        "this device, which requires signatures, takes no older one; `vyomactl rollback` goes back to the version before"
-    } else if options.allow_downgrade {
-        return Ok(signed_by);
-    } else {
-        "--allow-downgrade installs it all the same"
-    };
-    let older = |why: String| {
-        Err(refuse(
-            ErrorKind::OlderVersion,
-            format!("{name}: {why}; {advice}"),
-        ))
-    };
-    match signature::compare_versions(version, &newest) {
-        Some(order) if order.is_lt() => older(format!(
-            "found version {version}; expected {newest} or newer, which has run here"
-        )),
-        None if strict => older(format!(
-            "can't tell whether version {version} is older than {newest}; expected numbers such as 1.2.3"
-        )),
-        _ => Ok(signed_by),
-    }
-}
-
-/// An app that takes no place yet needs one.
-fn check_place(daemon: &Shared, name: &str) -> Result<(), ControlError> {
-    let holds_one = |phase| {
-        matches!(
-            phase,
-            Phase::Starting | Phase::Running | Phase::Stopping | Phase::Backoff
-        )
-    };
-    if daemon.app(name).is_some_and(|app| holds_one(app.phase())) {
-        return Ok(());
-    }
-    daemon
-        .place_for_one_more()
-        .map_err(|why| refuse(ErrorKind::Limit, format!("can't install {name}: {why}")))
-}
-
-fn check_space(daemon: &Shared, size: u64, code: u64) -> Result<(), ControlError> {
-    let needed = size + size * ARTEFACT_FACTOR + code + SPARE_BYTES;
-    let free = || {
-        nix::sys::statvfs::statvfs(&daemon.settings.state)
-            .map(|stat| stat.blocks_available() * stat.fragment_size())
-            .map_err(|error| {
-                refuse(
-                    ErrorKind::Device,
-                    format!("{}: {error}", daemon.settings.state.display()),
-                )
-            })
-    };
-    if free()? >= needed {
-        return Ok(());
-    }
-    // What was kept for others' convenience comes last.
-    uploads::tidy(daemon, true);
-    let free = free()?;
-    if free >= needed {
-        return Ok(());
-    }
-    let message = format!(
-        "the device has {} KiB free; this installation needs {} KiB; remove an app first",
-        free / 1024,
-        needed / 1024
-    );
-    Err(refuse(ErrorKind::Device, message))
 }
 
 async fn admit(
