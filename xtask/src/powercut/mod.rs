@@ -5,13 +5,13 @@
 //! a daemon is started on what is left (quick, so every place can be tried); and real machines are killed in the middle of a
 //! write and booted again (slow, so some are).
 
+mod booted;
 mod disk;
 mod replay;
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -19,14 +19,14 @@ use clap::Args;
 use serde::Serialize;
 use vyoma_capabilities::control::{InstallOptions, Request, Response};
 
-use self::disk::{Disk, Step};
-use self::replay::{Bench, Cut, Dice, disk_after, ps, wait_for_app};
+use self::booted::Booted;
+use self::disk::Step;
+use self::replay::{Bench, Cut, Dice, disk_after, ps};
 use crate::bridge;
 use crate::context::{Context, say, write_atomically};
 use crate::control::Control;
 use crate::image::{self, Image, WhichApps};
 use crate::platforms::{self, Arch, Target};
-use crate::qemu::{Console, Forward, Machine};
 use crate::setup::{self, Need};
 use crate::{apps, artefacts, data};
 
@@ -43,8 +43,6 @@ const DISK: u64 = 48 << 20;
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
-/// What Linux says when its machine stood still (kernel/rcu/tree_stall.h).
-const STALLED: &str = "rcu: \tUnless rcu_sched kthread gets sufficient CPU time";
 /// Where the outcome is kept, in the repository.
 const PAGE: &str = "docs/power-cuts.md";
 
@@ -293,43 +291,7 @@ impl Lab {
 
     /// Boots a device on a disk.
     fn boot(&self, disk: Vec<u8>) -> anyhow::Result<Booted> {
-        let dir = tempfile::tempdir_in(self.scratch.path())?;
-        let socket = dir.path().join("disk");
-        let disk = Disk::serve(disk, &socket)?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let data = PathBuf::from(format!("nbd:unix:{}", socket.display()));
-        let machine = Machine {
-            target: &self.target,
-            hardware: None,
-            kernel: &self.image.kernel.image,
-            initramfs: &self.image.initramfs,
-            memory_mb: None,
-            append: &[bridge::START.to_owned(), "vyoma.ip=10.0.2.15/24".to_owned()],
-            data: Some(&data),
-            forwards: &[Forward {
-                host: port,
-                guest: bridge::PORT,
-            }],
-            extra: &[],
-            console: Console::Pipe,
-            qmp: None,
-        };
-        let console = dir.path().join("console");
-        let output = std::fs::File::create(&console)?;
-        let child = machine
-            .command()?
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .context("cannot start QEMU")?;
-        Ok(Booted {
-            child,
-            disk,
-            port,
-            console,
-            _dir: dir,
-        })
+        Booted::boot(&self.target, &self.image, disk, self.scratch.path())
     }
 
     /// Boots a device on a disk, and waits until the app runs: in which version. Once more from the same disk when the kernel says
@@ -447,70 +409,6 @@ fn copy_files(from: &Path, to: &Path) -> anyhow::Result<()> {
         std::fs::copy(entry.path(), to.join(entry.file_name()))?;
     }
     Ok(())
-}
-
-/// A device that runs.
-struct Booted {
-    child: Child,
-    disk: Disk,
-    port: u16,
-    console: PathBuf,
-    _dir: tempfile::TempDir,
-}
-
-impl Booted {
-    fn control(&self) -> anyhow::Result<Control> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match bridge::connect(self.port) {
-                Ok(control) => return Ok(control),
-                Err(error) if Instant::now() > deadline => {
-                    return Err(error).with_context(|| self.last_words());
-                }
-                Err(_) => std::thread::sleep(LOOK),
-            }
-        }
-    }
-
-    /// Waits until the app runs; which version it is.
-    fn outcome(&self) -> anyhow::Result<Outcome> {
-        wait_for_app(|| bridge::connect(self.port)).with_context(|| self.last_words())
-    }
-
-    fn said(&self) -> String {
-        let text = std::fs::read(&self.console).unwrap_or_default();
-        String::from_utf8_lossy(&text).into_owned()
-    }
-
-    /// Whether the kernel complains that it got no processor time.
-    fn stood_still(&self) -> bool {
-        self.said().contains(STALLED)
-    }
-
-    fn last_words(&self) -> String {
-        let text = self.said();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(20)..].join("\n")
-    }
-
-    /// Ends it in order; what is on its disk then.
-    fn shut_down(mut self, control: Control) -> Vec<u8> {
-        crate::control::end(&mut self.child, Ok(control));
-        std::mem::take(&mut self.disk.state().bytes)
-    }
-
-    /// Takes its power away.
-    fn end(&mut self) {
-        self.disk.state().off = true;
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Booted {
-    fn drop(&mut self) {
-        self.end();
-    }
 }
 
 /// What was found, as a page of the documentation.
