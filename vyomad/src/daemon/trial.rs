@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use vyoma_capabilities::control::{self, ControlError, ErrorKind, Response, Stream};
 use vyoma_capabilities::lifecycle::trial::{DEFAULT_WINDOW_MS, Trial, Verdict};
 use vyoma_capabilities::lifecycle::{Ending, Event};
@@ -19,18 +20,32 @@ use super::{store, supervisor};
 /// Pause before a name that someone else changes is asked for again.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// What watches a version on trial.
+/// What watches a version on trial, until the verdict is known.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// Folder of the version.
-    pub(crate) id: String,
     trial: Trial,
     /// Host calls of the run at the last look.
     calls: u64,
-    /// Tells one run's task from another's.
-    run: u64,
-    /// The verdict is known; nothing more is looked at.
-    over: bool,
+    /// The task that looks at the run. It ends with the watch: a later one is looked at by its own alone.
+    looks: JoinSet<()>,
+}
+
+impl Watch {
+    fn new(window_ms: u64) -> Self {
+        Self {
+            trial: Trial::new(window_ms),
+            calls: 0,
+            looks: JoinSet::new(),
+        }
+    }
+
+    /// A run has begun, at which `looks` looks; what looked at the run before does no more.
+    fn started(&mut self, now_ms: u64, looks: impl Future<Output = ()> + 'static) {
+        self.trial.started(now_ms);
+        self.calls = 0;
+        self.looks = JoinSet::new();
+        self.looks.spawn_local(looks);
+    }
 }
 
 /// How long a new version of that manifest is on trial.
@@ -43,41 +58,25 @@ pub(crate) fn window_ms(manifest: &Manifest) -> u64 {
 
 /// Begins to watch an app whose record says that it is on trial; ends an earlier watch.
 pub(crate) fn begin(app: &App) {
-    let watch = app.record.borrow().trial.as_ref().map(|trial| Watch {
-        id: trial.id.clone(),
-        trial: Trial::new(window_ms(&app.package().manifest)),
-        calls: 0,
-        run: 0,
-        over: false,
-    });
-    *app.watch.borrow_mut() = watch;
+    let on_trial = app.record.borrow().trial.is_some();
+    *app.watch.borrow_mut() = on_trial.then(|| Watch::new(window_ms(&app.package().manifest)));
 }
 
 /// Its process runs.
 pub(crate) fn started(daemon: &Shared, app: &Rc<App>) {
-    let run = {
-        let mut watch = app.watch.borrow_mut();
-        let Some(watch) = watch.as_mut().filter(|watch| !watch.over) else {
-            return;
-        };
-        watch.trial.started(daemon.now_ms());
-        watch.calls = 0;
-        watch.run += 1;
-        watch.run
-    };
-    tokio::task::spawn_local(look(Rc::clone(daemon), Rc::clone(app), run));
+    if let Some(watch) = app.watch.borrow_mut().as_mut() {
+        watch.started(daemon.now_ms(), look(Rc::clone(daemon), Rc::clone(app)));
+    }
 }
 
 /// Looks at a run until there is a verdict or it is over.
-async fn look(daemon: Shared, app: Rc<App>, run: u64) {
+async fn look(daemon: Shared, app: Rc<App>) {
     loop {
-        let due = {
-            let watch = app.watch.borrow();
-            let same = watch
-                .as_ref()
-                .filter(|watch| watch.run == run && !watch.over);
-            same.and_then(|watch| watch.trial.look_at())
-        };
+        let due = app
+            .watch
+            .borrow()
+            .as_ref()
+            .and_then(|watch| watch.trial.look_at());
         let Some(due) = due else { return };
         tokio::time::sleep(Duration::from_millis(due.saturating_sub(daemon.now_ms()))).await;
         let beat = app
@@ -86,12 +85,7 @@ async fn look(daemon: Shared, app: Rc<App>, run: u64) {
             .unwrap_or_default();
         let verdict = {
             let mut watch = app.watch.borrow_mut();
-            let Some(watch) = watch
-                .as_mut()
-                .filter(|watch| watch.run == run && !watch.over)
-            else {
-                return;
-            };
+            let Some(watch) = watch.as_mut() else { return };
             let alive = beat.in_host || beat.calls != watch.calls;
             watch.calls = beat.calls;
             watch.trial.look(daemon.now_ms(), alive)
@@ -104,41 +98,36 @@ async fn look(daemon: Shared, app: Rc<App>, run: u64) {
 
 /// Its run is over.
 pub(crate) fn ended(daemon: &Shared, app: &Rc<App>, ending: &Ending) {
-    let verdict = {
-        let mut watch = app.watch.borrow_mut();
-        let Some(watch) = watch.as_mut().filter(|watch| !watch.over) else {
-            return;
-        };
-        let policy = app.package().manifest.app.restart;
-        watch.trial.ended(daemon.now_ms(), ending, policy)
-    };
+    let policy = app.package().manifest.app.restart;
+    let mut watch = app.watch.borrow_mut();
+    let verdict = watch
+        .as_mut()
+        .and_then(|watch| watch.trial.ended(daemon.now_ms(), ending, policy));
+    drop(watch);
     if let Some(verdict) = verdict {
         decide(daemon, app, verdict);
     }
 }
 
+/// Does what follows from the verdict; nothing more is looked at.
 fn decide(daemon: &Shared, app: &Rc<App>, verdict: Verdict) {
-    let id = match app.watch.borrow_mut().as_mut() {
-        Some(watch) => {
-            watch.over = true;
-            watch.id.clone()
-        }
-        None => return,
+    *app.watch.borrow_mut() = None;
+    let on_trial = |app: &App| {
+        app.record
+            .borrow()
+            .trial
+            .as_ref()
+            .map(|trial| trial.id.clone())
     };
+    let Some(id) = on_trial(app) else { return };
     let (daemon, app) = (Rc::clone(daemon), Rc::clone(app));
     tokio::task::spawn_local(async move {
         let _busy = name_of(&daemon, &app.name).await;
         // Meanwhile another version may have come, or the app may be gone.
-        let same = app
-            .record
-            .borrow()
-            .trial
-            .as_ref()
-            .is_some_and(|trial| trial.id == id);
         let known = daemon
             .app(&app.name)
             .is_some_and(|known| Rc::ptr_eq(&known, &app));
-        if !same || !known {
+        if !known || on_trial(&app).is_none_or(|now| now != id) {
             return;
         }
         let done = match verdict {
@@ -179,7 +168,6 @@ async fn settle(daemon: &Shared, app: &App) -> Result<(), String> {
     .await
     .map_err(|error| format!("{}: {error}", home.display()))?;
     *app.record.borrow_mut() = record;
-    *app.watch.borrow_mut() = None;
     let detail = format!("{} is healthy and stays", trial.version);
     daemon.event(Some(&app.name), "app-healthy", &detail);
     Ok(())
@@ -331,4 +319,38 @@ pub(crate) fn status(app: &App) -> Option<control::Versions> {
         rolled_back: record.rolled_back.clone(),
     };
     (versions != control::Versions::default()).then_some(versions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lives as long as somebody looks.
+    fn looks(looking: &Rc<()>) -> impl Future<Output = ()> + 'static {
+        let looking = Rc::clone(looking);
+        async move {
+            let _looking = looking;
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_looks_at_a_run_looks_at_no_later_run_and_under_no_later_watch() {
+        let lives = |looking: &Rc<()>| Rc::strong_count(looking) > 1;
+        let (first, second) = (Rc::new(()), Rc::new(()));
+        let turns = async {
+            let mut watch = Watch::new(10_000);
+            watch.started(0, looks(&first));
+            tokio::task::yield_now().await;
+            assert!(lives(&first));
+            watch.started(1_000, looks(&second));
+            tokio::task::yield_now().await;
+            assert!(!lives(&first) && lives(&second), "another run");
+            watch = Watch::new(10_000);
+            watch.started(2_000, looks(&first));
+            tokio::task::yield_now().await;
+            assert!(lives(&first) && !lives(&second), "another watch");
+        };
+        tokio::task::LocalSet::new().run_until(turns).await;
+    }
 }
