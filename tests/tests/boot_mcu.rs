@@ -416,6 +416,66 @@ fn an_app_talks_on_a_serial_port_of_its_own_that_no_other_gets() {
 }
 
 #[test]
+fn an_app_that_declares_all_five_gets_what_the_table_says_on_a_microcontroller() {
+    /// A name that no board gives.
+    const NONE: &str = "NOWHERE";
+    // What the board has. The one has no converter, and of the other's QEMU knows nothing: it does not answer.
+    for (name, pin, port, channel, answer) in [
+        (BOARD, "LED0", "UART2", "A0", "no-such-device"),
+        ("b-l475e-iot01a", "LED2", "UART4", "A0", "hardware-fault"),
+    ] {
+        let named = format!("args = {:?}", [pin, NONE, NONE, port, channel]);
+        let named = |manifest: &str| {
+            manifest.replace("\n[capabilities]", &format!("{named}\n\n[capabilities]"))
+        };
+        let setup = Setup::new(name)
+            .app("all-five")
+            .app_as("all-five", "named", named);
+        let board = setup.start();
+        for (app, answers) in [
+            (
+                "all-five",
+                ["undefined-pin-label", "no-such-device", "no-such-device"],
+            ),
+            ("named", ["opened", "opened", answer]),
+        ] {
+            let ended = board.wait_for_app(app, "to end", |app| app.phase == Phase::Exited);
+            assert_eq!(ended.last_ending, Some(Ending::Exited(0)));
+            assert_eq!(
+                ended.sha256,
+                sha256(&component("all-five")),
+                "the same bytes as everywhere"
+            );
+            assert_eq!(ended.unavailable, ["i2c", "spi"]);
+            let [gpio, uart, adc] = answers;
+            let said = board.texts(app);
+            for line in [
+                format!("gpio: {gpio}"),
+                "i2c: not-supported".to_owned(),
+                "spi: not-supported".to_owned(),
+                format!("uart: {uart}"),
+                format!("adc: {adc}"),
+            ] {
+                assert!(said.contains(&line), "{name}, {app}: {line}: {said:#?}");
+            }
+            for capability in ["gpio", "i2c", "spi", "uart", "adc"] {
+                let lack = format!("declares {capability}, which mcu-minimal does not have");
+                let events = board.events().into_iter();
+                let told = events.filter(|event| {
+                    event.app.as_deref() == Some(app) && event.detail.contains(&lack)
+                });
+                let lacks = ["i2c", "spi"].contains(&capability);
+                assert_eq!(
+                    told.count(),
+                    usize::from(lacks),
+                    "{name}, {app}: {capability}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_crash_of_the_firmware_is_a_restart_with_an_epitaph_and_a_shutdown_is_the_end() {
     /// ICSR and its bit for an NMI (ARMv7-M, B3.2.4): of the flash, which QEMU has not, no other comes.
     const ICSR: u32 = 0xe000_ed04;

@@ -359,9 +359,9 @@ pub(crate) fn uart_close() {
     APP_UART.write(Uart::CONTROL, Uart::SEND);
 }
 
-/// There are no analogue inputs.
+/// There are no analogue inputs, though the platform has some.
 pub(crate) fn channel(_: &str) -> Result<u8, DeviceError> {
-    Err(DeviceError::NotSupported)
+    Err(DeviceError::NoSuchDevice)
 }
 
 /// What the values of channels mean, if there were any.
