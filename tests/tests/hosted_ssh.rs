@@ -1,7 +1,7 @@
 //! SSH against a hosted daemon, with the system's own OpenSSH client: who gets in, what for, and what is refused.
 
 use std::fs;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use vyoma_system_tests::desk::Desk;
 use vyoma_system_tests::guest;
@@ -16,26 +16,30 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
+        Self::at("127.0.0.1")
+    }
+
+    /// Listens at that address.
+    fn at(address: &str) -> Self {
         let desk = Desk::new();
         let keys = desk.file("id.pub").display().to_string();
-        let setup =
-            Setup::new("server-headless").arg(&["--ssh", "127.0.0.1:0", "--ssh-keys", &keys]);
+        let listen = format!("{address}:0");
+        let setup = Setup::new("server-headless").arg(&["--ssh", &listen, "--ssh-keys", &keys]);
         Self { desk, setup }
     }
 
     fn start(&self) -> Served<'_> {
         let daemon = self.setup.start();
-        let port = daemon.until("an event about SSH", || {
+        let address: SocketAddr = daemon.until("an event about SSH", || {
             daemon.events().into_iter().find_map(|event| {
-                let rest = event.detail.strip_prefix("at 127.0.0.1:")?;
-                let (port, _) = rest.split_once(' ')?;
-                (event.kind == "ssh").then(|| port.parse().expect("a port"))
+                let (address, _) = event.detail.strip_prefix("at ")?.split_once(' ')?;
+                (event.kind == "ssh").then(|| address.parse().expect("an address"))
             })
         });
         Served {
             place: self,
             daemon,
-            port,
+            port: address.port(),
         }
     }
 }
@@ -48,7 +52,11 @@ struct Served<'a> {
 
 impl Served<'_> {
     fn operator(&self) -> Operator {
-        let target = format!("ssh://127.0.0.1:{}", self.port);
+        self.operator_at("127.0.0.1")
+    }
+
+    fn operator_at(&self, address: &str) -> Operator {
+        let target = format!("ssh://{address}:{}", self.port);
         let console = self.place.setup.scratch().join("console");
         self.place.desk.operator(&target, &console, SOON)
     }
@@ -93,6 +101,22 @@ fn every_command_works_over_ssh_as_it_does_on_the_socket() {
     assert_eq!(code, 3, "{said}");
     served.wait_until_no_session_is_left();
     assert!(served.has_event("(id@desk)"), "who logged in is an event");
+}
+
+#[test]
+fn ssh_is_served_over_ipv4_and_ipv6_alike() {
+    // As a device listens.
+    let place = Place::at("[::]");
+    let served = place.start();
+    for (address, shown) in [("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")] {
+        let remote = served.operator_at(address);
+        assert_eq!(remote.info().platform, "server-headless");
+        assert!(
+            served.has_event(&format!("{shown} logged in as")),
+            "{address}"
+        );
+    }
+    assert!(!served.has_event("::ffff:"), "one address has two names");
 }
 
 #[test]

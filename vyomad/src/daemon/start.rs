@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{IsTerminal, Write};
-use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -96,7 +96,7 @@ pub(crate) fn run_as_pid1() -> ExitCode {
         socket: SOCKET.into(),
         root: true,
         ssh: line.ssh_port.map(|port| Listen {
-            address: (Ipv4Addr::UNSPECIFIED, port).into(),
+            address: (Ipv6Addr::UNSPECIFIED, port).into(),
             keys: vec![IMAGE_KEYS.into()],
         }),
         last_epitaph,

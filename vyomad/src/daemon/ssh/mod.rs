@@ -8,7 +8,7 @@ mod keys;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -59,7 +59,7 @@ const REFUSALS_TOLD_MS: u64 = 60 * 1_000;
 /// Where to listen and whom to let in.
 #[derive(Debug, Clone)]
 pub(super) struct Listen {
-    /// Where.
+    /// Where. Every address of IPv6 is every one of IPv4, too, and those alone on a kernel without IPv6.
     pub(super) address: SocketAddr,
     /// Files of authorised keys, besides the one in the state directory.
     pub(super) keys: Vec<PathBuf>,
@@ -115,7 +115,7 @@ async fn serve(daemon: &Shared, listen: Listen) -> Result<(), String> {
     let (seed, new) = blocking(move || keys::host_key(&place))
         .await
         .map_err(|error| format!("{}: {error}", folder.join("host_key").display()))?;
-    let listener = TcpListener::bind(listen.address)
+    let listener = bind(listen.address)
         .await
         .map_err(|error| format!("can't listen at {}: {error}", listen.address))?;
     let address = listener.local_addr().unwrap_or(listen.address);
@@ -158,11 +158,23 @@ async fn serve(daemon: &Shared, listen: Listen) -> Result<(), String> {
     }
     loop {
         match listener.accept().await {
-            Ok((client, from)) => ssh.connects(client, from),
+            Ok((client, from)) => {
+                // An address of IPv4 looks like one of IPv6 to a socket for both.
+                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+                ssh.connects(client, from);
+            }
             // Out of descriptors, most likely: they come back.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
+}
+
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    if bound.is_err() && address.ip() == Ipv6Addr::UNSPECIFIED {
+        return TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await;
+    }
+    bound
 }
 
 impl Ssh {
