@@ -65,15 +65,22 @@ pub(crate) async fn hash(daemon: &Daemon, path: &Path) -> Result<String, String>
         ));
     }
     let mut hash = Sha256::new();
-    let mut left = MAX_COMPONENT;
+    hash_on(&mut file, &mut hash, MAX_COMPONENT)
+        .await
+        .map_err(named)?;
+    Ok(hex::encode(&hash.finalize().into()))
+}
+
+/// Goes on with a hash over what a file has from here on, at most so many bytes, in steps so that the loop goes on meanwhile.
+pub(crate) async fn hash_on(file: &mut File, hash: &mut Sha256, most: u64) -> io::Result<()> {
+    let mut file = file.take(most);
     let mut buffer = vec![0; HASH_STEP];
     loop {
-        let step = file.read(&mut buffer).map_err(named)?;
-        hash.update(&buffer[..step]);
-        left = left.saturating_sub(step as u64);
-        if step == 0 || left == 0 {
-            return Ok(hex::encode(&hash.finalize().into()));
+        let step = file.read(&mut buffer)?;
+        if step == 0 {
+            return Ok(());
         }
+        hash.update(&buffer[..step]);
         tokio::task::yield_now().await;
     }
 }

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 use vyoma_capabilities::hex;
 
+use super::admission::hash_on;
 use super::state::Daemon;
 
 /// Most interrupted uploads that are kept; the oldest goes first.
@@ -24,8 +25,6 @@ const MOST: usize = 4;
 const MOST_BYTES: u64 = 128 * 1024 * 1024;
 /// How long one is kept: whoever was cut comes back the same day or sends all of it.
 const AGE: Duration = Duration::from_hours(24);
-/// What is hashed without letting anything else run: less than a millisecond.
-const HASH_STEP: usize = 64 * 1024;
 /// What the names of machine code begin with, among those of artefacts.
 const CODE: &str = ".upload-";
 
@@ -142,16 +141,7 @@ impl Upload {
             )));
         }
         upload.file.set_len(kept)?;
-        let mut left = kept;
-        let mut buffer = vec![0; HASH_STEP];
-        while left > 0 {
-            let step = HASH_STEP.min(usize::try_from(left).unwrap_or(HASH_STEP));
-            upload.file.read_exact(&mut buffer[..step])?;
-            upload.hash.update(&buffer[..step]);
-            left -= step as u64;
-            tokio::task::yield_now().await;
-        }
-        upload.file.seek(SeekFrom::Start(kept))?;
+        hash_on(&mut upload.file, &mut upload.hash, kept).await?;
         Ok(upload)
     }
 

@@ -226,20 +226,20 @@ pub(crate) fn recover(home: &Path, now_ms: u64) -> io::Result<Option<String>> {
     if !home.join("stopped").exists() {
         trial.boots = trial.boots.saturating_add(1);
     }
-    if trial.boots > MOST_BOOTS && trial.failed.is_none() {
-        trial.failed = Some(format!(
-            "the device restarted {MOST_BOOTS} times before it was known to be healthy"
-        ));
-    }
-    let Some(reason) = trial.failed.clone() else {
-        record.trial = Some(trial);
-        record.write(home)?;
-        return Ok(None);
+    let worn_out = || {
+        let why =
+            format!("the device restarted {MOST_BOOTS} times before it was known to be healthy");
+        (trial.boots > MOST_BOOTS).then_some(why)
     };
-    let detail = taken_back(&trial.version, &trial.from.version, &reason);
+    let reason = trial.failed.clone().or_else(worn_out);
+    let told = |reason: &String| taken_back(&trial.version, &trial.from.version, reason);
+    let detail = reason.as_ref().map(told);
     record.trial = Some(trial);
-    go_back(home, &mut record, &reason, now_ms)?;
-    Ok(Some(detail))
+    match reason {
+        Some(reason) => go_back(home, &mut record, &reason, now_ms)?,
+        None => record.write(home)?,
+    }
+    Ok(detail)
 }
 
 /// What is said of a version that was taken back.
@@ -400,6 +400,23 @@ mod tests {
         assert_eq!((&record.trial, &record.previous), (&None, &None));
         let back = record.rolled_back.unwrap();
         assert_eq!((back.version.as_str(), back.time_ms), ("two", 7));
+    }
+
+    #[test]
+    fn why_a_version_has_to_go_is_on_the_disk_before_it_goes() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        installed(home, "one");
+        installed(home, "two");
+        let mut record = on_trial("two", "one");
+        record.trial.as_mut().unwrap().boots = MOST_BOOTS;
+        record.write(home).unwrap();
+        // What is in the way of the switch ends it as a power failure would.
+        fs::create_dir(home.join(".current-new")).unwrap();
+        recover(home, 7).unwrap_err();
+        assert_eq!(text(home), "two");
+        let failed = Record::read(home).trial.unwrap().failed.unwrap();
+        assert!(failed.contains("restarted 3 times"), "{failed}");
     }
 
     #[test]
