@@ -56,8 +56,7 @@ impl Package {
         if path.is_file() {
             let bytes = read_at_most(&path, signature::MAX_SIGNATURE as u64, "a signature")?;
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            package.check_signature(&path, &text)?;
-            package.signature = Some(text);
+            package.attach(&path, text)?;
         }
         Ok(package)
     }
@@ -76,8 +75,7 @@ impl Package {
         package.machine_code = contents.machine_code;
         if let Some(bytes) = contents.signature {
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            package.check_signature(&path.join(signature::FILE), &text)?;
-            package.signature = Some(text);
+            package.attach(&path.join(signature::FILE), text)?;
         }
         Ok(package)
     }
@@ -127,10 +125,11 @@ impl Package {
         secret.sign(&manifest, &component, &codes)
     }
 
-    /// A signature that is there is of what is there. Whether it is right, and whose, is for the device to judge.
-    pub(crate) fn check_signature(&self, path: &Path, text: &str) -> Result<(), Failure> {
+    /// Attaches the signature that came with it, which has to be of what is there. Whether it is right, and whose, is for the device
+    /// to judge.
+    pub(crate) fn attach(&mut self, path: &Path, text: String) -> Result<(), Failure> {
         let bad = |why: String| Failure::new(Exit::BadSignature, why);
-        let signed = signature::parse(text)
+        let signed = signature::parse(&text)
             .map_err(|error| bad(format!("{}: {error}", path.with_file_name("").display())))?;
         let (manifest, component) = self.hashes();
         for (what, found, expected) in [
@@ -147,6 +146,7 @@ impl Package {
                 )));
             }
         }
+        self.signature = Some(text);
         Ok(())
     }
 

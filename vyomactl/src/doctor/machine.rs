@@ -7,19 +7,15 @@ use std::process::{Command, Stdio};
 use super::findings::Finding;
 use crate::client::plain;
 use crate::target::Target;
+use crate::targets;
 
 /// How findings name it.
 const ABOUT: &str = "this machine";
-/// Longest file of targets that is looked at.
-const TARGETS_MOST: u64 = 1024 * 1024;
 
 /// What is wrong here.
 pub(super) fn findings(target: Option<&Target>) -> Vec<Finding> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let config = std::env::var_os("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(home.as_ref()?.join(".config")));
     let mut all = Vec::new();
     if matches!(target, Some(Target::Ssh(_))) {
         all.extend(ssh(&path, home.as_deref()));
@@ -27,7 +23,7 @@ pub(super) fn findings(target: Option<&Target>) -> Vec<Finding> {
     if let Some(Target::Serial { port, .. }) = target {
         all.extend(serial(port));
     }
-    all.extend(config.as_deref().and_then(targets));
+    all.extend(targets());
     all.extend(rust(&path));
     all
 }
@@ -92,34 +88,15 @@ fn serial(port: &Path) -> Option<Finding> {
     }
 }
 
-/// The file of targets, when there is one.
-fn targets(config: &Path) -> Option<Finding> {
-    let path = config.join("vyoma/targets.toml");
-    let finding = |what: String| {
-        Some(Finding::wrong(
-            "targets",
-            ABOUT,
-            format!("{}: {what}", path.display()),
-            "mend it or remove it; `vyomactl target add` writes it anew",
-        ))
-    };
-    let text = match fs::metadata(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-        Ok(meta) if meta.len() > TARGETS_MOST => {
-            return finding(format!(
-                "{} bytes, expected at most {TARGETS_MOST}",
-                meta.len()
-            ));
-        }
-        _ => fs::read_to_string(&path),
-    };
-    match text {
-        Err(error) => finding(plain(&error)),
-        Ok(text) => match toml::from_str::<toml::Table>(&text) {
-            Ok(_) => None,
-            Err(error) => finding(error.message().to_owned()),
-        },
-    }
+/// What commands would not take in the file of targets.
+fn targets() -> Option<Finding> {
+    let failure = targets::check().err()?;
+    Some(Finding::wrong(
+        "targets",
+        ABOUT,
+        failure.message(),
+        "mend it or remove it; `vyomactl target add` writes it anew",
+    ))
 }
 
 /// What `watch` and `install` of one's own apps need; operators can do without.
@@ -168,26 +145,6 @@ mod tests {
         std::fs::create_dir(folder.path().join(".ssh")).expect("a folder");
         std::fs::write(folder.path().join(".ssh/id_ed25519"), "").expect("a key");
         assert_eq!(ids(folder.path()), [""; 0]);
-    }
-
-    #[test]
-    fn targets_that_are_no_toml_are_found_and_none_are_fine() {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(targets(folder.path()), None);
-        let file = folder.path().join("vyoma/targets.toml");
-        std::fs::create_dir(folder.path().join("vyoma")).expect("a folder");
-        std::fs::write(&file, "[a]\nb = 1\n").expect("a file");
-        assert_eq!(targets(folder.path()), None);
-        for text in ["[a\n", "\u{0}", "a = \n"] {
-            std::fs::write(&file, text).expect("a file");
-            let finding = targets(folder.path()).expect("a finding");
-            assert!(
-                finding.what.contains("targets.toml") && finding.id == "targets",
-                "{finding:?}"
-            );
-        }
-        std::fs::write(&file, [0xff, 0xfe]).expect("a file");
-        assert!(targets(folder.path()).is_some());
     }
 
     #[test]

@@ -157,8 +157,7 @@ pub(crate) fn pull(reference: &Reference, manifest: Option<&Path>) -> Result<Pac
     if manifest.is_none()
         && let Some(text) = found.annotations.get(SIGNATURE)
     {
-        package.check_signature(&place.join("vyoma.sig"), text)?;
-        package.signature = Some(text.clone());
+        package.attach(&place.join("vyoma.sig"), text.clone())?;
     }
     Ok(package)
 }

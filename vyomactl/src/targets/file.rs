@@ -106,6 +106,14 @@ impl File {
         Ok(())
     }
 
+    /// Each target and group of it can be found, and so can the default.
+    pub(super) fn check_all(&self) -> Result<(), Failure> {
+        for name in self.names("targets").chain(self.names("groups")) {
+            self.find(name)?;
+        }
+        self.default().map(drop)
+    }
+
     fn wrong(&self, key: &str, why: &str) -> Failure {
         Failure::new(
             Exit::Local,
@@ -360,6 +368,14 @@ mod tests {
             Ok(places) => panic!("{places:?}"),
             Err(failure) => failure.message().to_owned(),
         };
+        file(TEXT).and_then(|file| file.check_all()).expect(TEXT);
+        for text in [
+            "[targets]\na = 3",
+            "[groups]\ng = [\"a\"]",
+            "default = \"a\"",
+        ] {
+            file(text).expect(text).check_all().expect_err(text);
+        }
         assert!(found(TEXT, "office").contains("expected one of lab, shed, edges"));
         assert!(found("", "office").contains("vyomactl target add"));
         assert!(found("[targets]\na = 3", "a").contains("expected an address"));

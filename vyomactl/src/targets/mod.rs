@@ -76,6 +76,11 @@ fn add_word(word: &str, file: &mut Option<File>, places: &mut Vec<Place>) -> Res
     Ok(())
 }
 
+/// Whether commands take all that is in `targets.toml`, if there is one.
+pub(crate) fn check() -> Result<(), Failure> {
+    File::load()?.check_all()
+}
+
 /// The one device of a command that takes no more.
 pub(crate) fn only(words: &[String], command: &str) -> Result<Place, Failure> {
     single(&resolve(words)?, command).cloned()
