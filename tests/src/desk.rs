@@ -3,17 +3,14 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use vyoma_capabilities::control::{
-    FRAME_HEADER, FrameKind, PROTOCOL, Request, Response, decode_header, encode_header,
-};
 
+use crate::frames::Frames;
 use crate::operator::Operator;
 
 /// The desk; its folder goes with it.
@@ -139,78 +136,4 @@ fn program(name: &str) -> PathBuf {
         .map(|dir| dir.join(name))
         .find(|file| file.is_file())
         .unwrap_or_else(|| panic!("{name} is not installed; `make setup` installs openssh-client"))
-}
-
-/// A control conversation over the standard input and output of a program.
-pub struct Frames {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: ChildStdout,
-}
-
-impl Frames {
-    /// Starts the program and exchanges greetings.
-    pub fn over(mut program: Command) -> Self {
-        let mut child = program
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("start a program");
-        let (input, output) = (child.stdin.take(), child.stdout.take().expect("a pipe"));
-        let mut frames = Self {
-            child,
-            input,
-            output,
-        };
-        let answer = frames.ask(&Request::Hello { protocol: PROTOCOL });
-        assert!(matches!(answer, Some(Response::Hello { .. })), "{answer:?}");
-        frames
-    }
-
-    /// Sends a request; what is answered, `None` when the other side hung up.
-    pub fn ask(&mut self, request: &Request) -> Option<Response> {
-        let body = serde_json::to_vec(request).expect("JSON");
-        self.send(FrameKind::Json, &body);
-        self.answer()
-    }
-
-    /// Sends a frame. A side that has hung up takes it nowhere.
-    pub fn send(&mut self, kind: FrameKind, body: &[u8]) {
-        let header = encode_header(kind, body.len()).expect("a frame");
-        if let Some(input) = &mut self.input {
-            let _ = input
-                .write_all(&header)
-                .and_then(|()| input.write_all(body));
-            let _ = input.flush();
-        }
-    }
-
-    /// The next answer, `None` when there is none any more.
-    pub fn answer(&mut self) -> Option<Response> {
-        let mut header = [0; FRAME_HEADER];
-        self.output.read_exact(&mut header).ok()?;
-        let (kind, length) = decode_header(header).expect("a header");
-        assert_eq!(kind, FrameKind::Json);
-        let mut body = vec![0; length];
-        self.output.read_exact(&mut body).ok()?;
-        Some(serde_json::from_slice(&body).expect("a response"))
-    }
-
-    /// The program's process.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Ends our side and waits for the program.
-    pub fn finish(mut self) -> std::process::ExitStatus {
-        drop(self.input.take());
-        self.child.wait().expect("wait")
-    }
-}
-
-impl Drop for Frames {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -7,6 +7,7 @@
 pub mod board;
 pub mod booted;
 pub mod desk;
+pub mod frames;
 pub mod hosted;
 pub mod operator;
 pub mod qtest;

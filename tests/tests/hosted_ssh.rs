@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpStream};
 
 use vyoma_system_tests::desk::Desk;
+use vyoma_system_tests::frames::Frames;
 use vyoma_system_tests::guest;
 use vyoma_system_tests::hosted::{HostedDaemon, SOON, Setup};
 use vyoma_system_tests::operator::Operator;
@@ -251,7 +252,7 @@ fn there_is_no_shell_no_terminal_no_forwarding_and_no_agent() {
     let first = place
         .desk
         .ssh(served.port, &["-M", "-S", &socket], &["vyoma-control"]);
-    let first = vyoma_system_tests::desk::Frames::over(first);
+    let first = Frames::over(first);
     let output = place
         .desk
         .run_ssh(served.port, &["-S", &socket], &["vyoma-control"]);
@@ -271,7 +272,7 @@ fn there_is_no_shell_no_terminal_no_forwarding_and_no_agent() {
         ],
         &["vyoma-control"],
     );
-    let mut frames = vyoma_system_tests::desk::Frames::over(agent);
+    let mut frames = Frames::over(agent);
     assert!(
         frames
             .ask(&vyoma_capabilities::control::Request::Ps)

@@ -10,12 +10,10 @@ use std::process::Command;
 use std::thread;
 
 use sha2::{Digest, Sha256};
-use vyoma_capabilities::control::{
-    ErrorKind, FRAME_HEADER, FrameKind, InstallOptions, PROTOCOL, Request, Response, decode_header,
-    encode_header,
-};
+use vyoma_capabilities::control::{ErrorKind, FrameKind, InstallOptions, Request, Response};
 use vyoma_capabilities::hex;
 use vyoma_capabilities::lifecycle::Phase;
+use vyoma_system_tests::frames::Frames;
 use vyoma_system_tests::hosted::{HostedDaemon, Setup, copy_app, wait_for};
 
 const PROFILE: &str = "server-headless";
@@ -53,52 +51,29 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 /// A client that does what vyomactl never would.
-struct Client(UnixStream);
+struct Client(Frames);
 
 impl Client {
     fn greeted(daemon: &HostedDaemon) -> Self {
-        let stream = UnixStream::connect(daemon.state().join("control.sock")).expect("connect");
-        let mut client = Self(stream);
-        let hello = client.ask(&Request::Hello { protocol: PROTOCOL });
-        assert!(matches!(hello, Response::Hello { .. }));
-        client
-    }
-
-    fn frame(&mut self, kind: FrameKind, body: &[u8]) {
-        let header = encode_header(kind, body.len()).expect("a frame");
-        self.0.write_all(&[&header, body].concat()).expect("write");
-    }
-
-    fn say(&mut self, request: &Request) {
-        self.frame(FrameKind::Json, &serde_json::to_vec(request).expect("JSON"));
+        Self(Frames::at(&daemon.state().join("control.sock")))
     }
 
     fn answer(&mut self) -> Response {
-        let mut header = [0; FRAME_HEADER];
-        self.0.read_exact(&mut header).expect("an answer");
-        let (_, length) = decode_header(header).expect("a frame");
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).expect("all of it");
-        serde_json::from_slice(&body).expect("a response")
-    }
-
-    fn ask(&mut self, request: &Request) -> Response {
-        self.say(request);
-        self.answer()
+        self.0.answer().expect("an answer")
     }
 
     fn kept(&mut self, sha256: &str) -> u64 {
-        match self.ask(&Request::Kept {
+        match self.0.ask(&Request::Kept {
             sha256s: vec![sha256.into()],
         }) {
-            Response::Kept(kept) => kept[0],
+            Some(Response::Kept(kept)) => kept[0],
             other => panic!("{other:?}"),
         }
     }
 
     /// Announces an installation of `package`.
     fn announce(&mut self, package: &Path, size: u64, sha256: &str, kept: u64) {
-        self.say(&Request::Install {
+        self.0.say(&Request::Install {
             manifest: fs::read_to_string(package.join("vyoma.toml")).expect("a manifest"),
             component_size: size,
             sha256: sha256.into(),
@@ -112,7 +87,7 @@ impl Client {
 
     fn send(&mut self, bytes: &[u8]) {
         for part in bytes.chunks(64 * KIB) {
-            self.frame(FrameKind::Bytes, part);
+            self.0.send(FrameKind::Bytes, part);
         }
     }
 }
