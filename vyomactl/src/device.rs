@@ -119,8 +119,8 @@ pub(crate) fn confirm_all(end: End, count: usize, yes: bool) -> Result<(), Failu
 
 /// Asks on the terminal; anything but yes is no.
 fn confirm(question: &str, action: &str) -> Result<(), Failure> {
-    eprint!("{question} [y/N] ");
-    let _ = io::stderr().flush();
+    let mut terminal = io::stderr();
+    let _ = write!(terminal, "{question} [y/N] ").and_then(|()| terminal.flush());
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(|error| {
         Failure::new(

@@ -236,10 +236,12 @@ impl Failure {
         let code = self.exit as u8;
         if self.exit != Exit::Ok {
             match format {
-                OutputFormat::Table => eprintln!("vyomactl: {}", output::clean(&self.message)),
+                OutputFormat::Table => {
+                    output::complain(&format!("vyomactl: {}", output::clean(&self.message)));
+                }
                 OutputFormat::Json => {
                     let error = serde_json::json!({ "error": self.json() });
-                    eprintln!("{}", output::harmless_json(&error.to_string()));
+                    output::complain(&output::harmless_json(&error.to_string()));
                 }
             }
         }

@@ -205,6 +205,12 @@ impl Output {
     }
 }
 
+/// Says something on standard error, on a line of its own; someone else's text in it has to be harmless. Where nobody hears it any
+/// more, that is no failure of what was done.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Someone else's text on one line of a terminal: escapes are made harmless, what would move the cursor is a space.
 pub(crate) fn clean(text: &str) -> String {
     lines::sanitize(text)

@@ -40,7 +40,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::context::Context;
+use crate::context::{Context, say};
 use crate::mcu::Board;
 use crate::platforms::{Arch, Target};
 
@@ -124,7 +124,7 @@ fn main() -> ExitCode {
     match dispatch(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("xtask: {error:#}");
+            say(format_args!("{error:#}"));
             if error.is::<platforms::NoSuchTarget>() {
                 ExitCode::from(2)
             } else {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::{Item, Question, Sorted, Stream, show};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, clean};
+use crate::output::{Output, clean, complain};
 use crate::targets::Place;
 
 /// How long a followed line waits for older ones of other devices: longer than a line is on its way in most networks,
@@ -102,9 +102,9 @@ impl Failures<'_> {
         if self.following {
             // Whoever follows is told now: the end may be far.
             let said = format!("{}; the others are followed on", failure.message());
-            eprintln!("vyomactl: {}", clean(&said));
+            complain(&format!("vyomactl: {}", clean(&said)));
         } else if self.first.is_some() {
-            eprintln!("vyomactl: {}", clean(failure.message()));
+            complain(&format!("vyomactl: {}", clean(failure.message())));
         }
         self.first.get_or_insert(failure);
         Ok(())

@@ -7,7 +7,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, list
 use tempfile::TempDir;
 use vyoma_capabilities::control::{ControlError, ErrorKind, Request, Response};
 
-use crate::device::{Connection, Device, hello, outcome, run};
+use crate::device::{Connection, Device, command, hello, outcome, run};
 
 fn stop() -> Request {
     Request::Stop {
@@ -44,6 +44,17 @@ fn each_kind_of_refusal_has_its_code_and_its_one_line() {
         assert_eq!(outcome.code, code, "{kind:?}");
         assert_eq!(outcome.err, "vyomactl: no: because; do something\n");
         assert_eq!(outcome.out, "");
+    }
+}
+
+#[test]
+fn the_code_is_the_same_when_nobody_hears_what_is_said_any_more() {
+    for format in ["table", "json"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut vyomactl = command(&["-t", "/no/such", "ps", "--output", format]);
+        vyomactl.stderr(writer);
+        assert_eq!(outcome(vyomactl).code, 10, "{format}");
     }
 }
 
