@@ -1,13 +1,15 @@
-//! `cargo xtask hosted`: the daemon as an ordinary process on this machine, with the shipped apps. For people who write
-//! apps; tests start their own.
+//! `cargo xtask hosted`: the daemon as an ordinary process on this machine, with the shipped apps that need no board. For people
+//! who write apps; tests start their own.
 
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context as _;
 use clap::Args;
 
 use crate::Which;
-use crate::apps;
+use crate::apps::{self, App};
 use crate::artefacts;
 use crate::context::{Context, say};
 use crate::platforms::Arch;
@@ -18,6 +20,9 @@ use crate::setup::{self, Need};
 pub(crate) struct Options {
     #[command(flatten)]
     which: Which,
+    /// Simulate a board with every kind of device (boards/simulated.toml), for apps that are installed then.
+    #[arg(long)]
+    simulate: bool,
     /// Start without the shipped apps.
     #[arg(long)]
     no_apps: bool,
@@ -40,9 +45,17 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
             "--state",
         ])
         .arg(&state);
+    if options.simulate {
+        let board = context.root.join("boards/simulated.toml");
+        daemon.arg("--simulate").arg(board);
+    }
     if !options.no_apps {
-        apps::build_all(context)?;
-        daemon.arg("--apps").arg(context.out.join("apps"));
+        let (shipped, _) = apps::build_all(context)?;
+        let folder = context.target.join("hosted-apps");
+        // As in an image. With a board some of the others would want the same pin.
+        let runs_anywhere = |app: &&App| !app.needs_board;
+        link(&folder, shipped.iter().filter(runs_anywhere))?;
+        daemon.arg("--apps").arg(folder);
     }
     say(format_args!(
         "in another terminal: export VYOMA_TARGET=unix://{}/control.sock",
@@ -58,4 +71,16 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Makes a folder that has these apps and no others.
+fn link<'a>(folder: &Path, apps: impl Iterator<Item = &'a App>) -> anyhow::Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    std::fs::create_dir_all(folder)?;
+    for app in apps {
+        symlink(&app.dir, folder.join(&app.name))?;
+    }
+    Ok(())
 }

@@ -60,7 +60,9 @@ pub(crate) fn command(context: &Context, name: &str) -> anyhow::Result<()> {
     lock(context, &apps)?;
     println!("made apps/{name}. Next:");
     println!("    cd apps/{name} && cargo build --target wasm32-wasip2 --release");
-    println!("    make run PLATFORM=server-headless     # every app in apps/ is in the image");
+    println!(
+        "    make run PLATFORM=server-headless     # every app in apps/ that needs no board is in the image"
+    );
     Ok(())
 }
 
