@@ -35,6 +35,15 @@ fn every_command_has_help() {
 }
 
 #[test]
+fn the_page_for_operators_names_every_command() {
+    let page = include_str!("../../../docs/operating.md");
+    for command in commands() {
+        let names = |word: &str| word.split([' ', ',']).any(|word| word == command);
+        assert!(page.split('`').any(names), "{command}");
+    }
+}
+
+#[test]
 fn every_option_and_argument_has_a_help_text() {
     for command in commands() {
         let help = run(&[&command, "--help"]).out;
