@@ -59,6 +59,37 @@ fn the_code_is_the_same_when_nobody_hears_what_is_said_any_more() {
 }
 
 #[test]
+fn doctor_finds_in_the_file_of_targets_what_every_command_refuses_and_ends_with_17() {
+    let config = TempDir::new().unwrap();
+    std::fs::create_dir(config.path().join("vyoma")).unwrap();
+    let file = config.path().join("vyoma/targets.toml");
+    let said = || {
+        let mut doctor = command(&["doctor", "-t", "/no/such", "--output", "json"]);
+        doctor.env("XDG_CONFIG_HOME", config.path());
+        let outcome = outcome(doctor);
+        assert_eq!(outcome.code, 17, "there is no device");
+        outcome.out
+    };
+    std::fs::write(&file, "[targets]\na = \"ssh://a\"\n").unwrap();
+    assert!(!said().contains("targets.toml"), "{}", said());
+    for (text, found) in [
+        ("[targets\n", "line 1"),
+        ("[a]\nb = 1\n", "a: unknown"),
+        ("[groups]\ng = [\"a\"]\n", "there is no target"),
+        ("default = \"a\"\n", "a"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let said = said();
+        assert!(
+            said.contains("targets.toml") && said.contains(found),
+            "{said}"
+        );
+    }
+    std::fs::write(&file, [0xff, 0xfe]).unwrap();
+    assert!(said().contains("targets.toml"));
+}
+
+#[test]
 fn errors_are_json_when_json_was_asked_for() {
     let refusal = Response::Error(ControlError {
         kind: ErrorKind::NoSuchApp,
