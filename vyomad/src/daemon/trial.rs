@@ -325,13 +325,10 @@ pub(crate) fn status(app: &App) -> Option<control::Versions> {
 mod tests {
     use super::*;
 
-    /// Lives as long as somebody looks.
-    fn looks(looking: &Rc<()>) -> impl Future<Output = ()> + 'static {
-        let looking = Rc::clone(looking);
-        async move {
-            let _looking = looking;
-            std::future::pending().await
-        }
+    /// Keeps what it is given for as long as it lives.
+    async fn looks(looking: Rc<()>) {
+        std::future::pending::<()>().await;
+        drop(looking);
     }
 
     #[tokio::test]
@@ -340,14 +337,14 @@ mod tests {
         let (first, second) = (Rc::new(()), Rc::new(()));
         let turns = async {
             let mut watch = Watch::new(10_000);
-            watch.started(0, looks(&first));
+            watch.started(0, looks(Rc::clone(&first)));
             tokio::task::yield_now().await;
             assert!(lives(&first));
-            watch.started(1_000, looks(&second));
+            watch.started(1_000, looks(Rc::clone(&second)));
             tokio::task::yield_now().await;
             assert!(!lives(&first) && lives(&second), "another run");
             watch = Watch::new(10_000);
-            watch.started(2_000, looks(&first));
+            watch.started(2_000, looks(Rc::clone(&first)));
             tokio::task::yield_now().await;
             assert!(lives(&first) && !lives(&second), "another watch");
         };
