@@ -39,6 +39,11 @@ fn operate(platform: &str) {
     let console = desk.file("console");
     let remote = desk.operator(&target, &console, PATIENCE);
     let listening = device.until("an event about SSH", || event(&device, "host key SHA256:"));
+    // Over IPv6, and IPv4 as QEMU forwards.
+    assert!(
+        listening.starts_with("at [::]:22 for 1 keys"),
+        "{listening}"
+    );
 
     installs_and_shows_how_apps_end(&remote);
     strangers_stay_outside(&desk, &remote);
