@@ -63,13 +63,6 @@ impl HostSide {
         })
     }
 
-    /// Slots that a call of the import needs: its parameters, or one for a result.
-    pub fn slots(&self, import: usize) -> usize {
-        self.linked
-            .get(import)
-            .map_or(1, |(linked, _)| linked.slots)
-    }
-
     /// Calls the import of that place in the program's list: arguments in `slots`, the result in the first. A trap
     /// ends the guest.
     pub fn call(

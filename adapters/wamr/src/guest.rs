@@ -8,7 +8,7 @@ use vyoma_component::guest::{Guest, Realloc};
 use vyoma_component::program::{CoreType, Import};
 use vyoma_component::trap::Trap;
 use vyoma_services::HostSide;
-use vyoma_wamr_sys as sys;
+use vyoma_wamr_sys::{self as sys, Cells};
 
 thread_local! {
     /// The run of this thread, for the one callback that gets nothing attached.
@@ -35,24 +35,22 @@ struct ReallocExport {
 pub(crate) struct Binding {
     host: *const Host,
     import: usize,
-    /// Bit n: slot n holds a value of 32 bits, whatever WAMR left above it.
-    narrow: u32,
+    cells: Cells,
 }
 
 impl Binding {
-    pub(crate) fn new(host: *const Host, import: usize, of: &Import<'_>) -> Self {
-        let narrow = of
-            .signature
-            .params
-            .iter()
-            .enumerate()
-            .filter(|(_, param)| matches!(param, CoreType::I32 | CoreType::F32))
-            .fold(0, |mask, (slot, _)| mask | 1 << slot);
-        Self {
+    /// None for a signature that no host function has.
+    pub(crate) fn new(host: *const Host, import: usize, of: &Import<'_>) -> Option<Self> {
+        let wide = |core: &CoreType| matches!(core, CoreType::I64 | CoreType::F64);
+        let signature = &of.signature;
+        Some(Self {
             host,
             import,
-            narrow,
-        }
+            cells: Cells::new(
+                signature.params.iter().map(wide),
+                signature.result.as_ref().map(wide),
+            )?,
+        })
     }
 }
 
@@ -118,37 +116,40 @@ pub(crate) unsafe extern "C" fn memory_refused(
     }
 }
 
-/// Every import of every guest: WAMR's raw convention.
+/// Every import of every guest.
 ///
 /// # Safety
 ///
-/// For WAMR to call, with a [`Binding`] attached and as many cells as the import has parameters, at least one.
-pub(crate) unsafe extern "C" fn call_host(env: *mut sys::wasm_exec_env, cells: *mut u64) {
-    // SAFETY: `env` runs, and what is attached was attached by `Natives::register`: a binding that lives as long as the
-    // module, whose host lives as long as the run.
+/// For WAMR to call, with a [`Binding`] attached and the cells of the import's parameters and result.
+pub(crate) unsafe extern "C" fn call_host(
+    env: *mut sys::wasm_exec_env,
+    binding: *mut c_void,
+    cells: *const u32,
+    result: *mut u32,
+) -> bool {
+    // SAFETY: what is attached was attached by `Natives::register`: a binding that lives as long as the module, whose host
+    // lives as long as the run. `env` runs.
     let (binding, host, instance) = unsafe {
-        let binding = &*sys::wasm_runtime_get_function_attachment(env).cast::<Binding>();
+        let binding = &*binding.cast::<Binding>();
         (
             binding,
             &*binding.host,
             sys::wasm_runtime_get_module_inst(env),
         )
     };
-    // SAFETY: linking compared the signature with the host function's, and `slots` is its number of parameters or 1; WAMR
-    // has at least that many cells.
-    let slots = unsafe { std::slice::from_raw_parts_mut(cells, host.side.slots(binding.import)) };
-    for (index, slot) in slots.iter_mut().enumerate() {
-        if binding.narrow >> index & 1 == 1 {
-            *slot = u64::from(*slot as u32);
-        }
-    }
+    let mut words = [0; Cells::MOST];
+    // SAFETY: the cells are those of the import's signature, of which the binding was made.
+    let slots = unsafe { binding.cells.read(cells, &mut words) };
     let mut guest = Running {
         env,
         instance,
         host,
+        memory: None,
     };
     let Err(trap) = host.side.call(binding.import, &mut guest, slots) else {
-        return;
+        // SAFETY: as above.
+        unsafe { binding.cells.write(slots[0], result) };
+        return true;
     };
     // The engine has its own reason when the guest trapped in `realloc`, unless that was a host call again.
     if trap != Trap::Guest {
@@ -156,6 +157,7 @@ pub(crate) unsafe extern "C" fn call_host(env: *mut sys::wasm_exec_env, cells: *
         // SAFETY: the instance runs; WAMR copies the text.
         unsafe { sys::wasm_runtime_set_exception(instance, c"host".as_ptr()) };
     }
+    false
 }
 
 /// A guest inside a host call.
@@ -163,13 +165,18 @@ struct Running<'a> {
     env: *mut sys::wasm_exec_env,
     instance: *mut sys::wasm_module_inst,
     host: &'a Host,
+    /// Where linear memory is and its length, once it was asked for: it stays there until the guest is called.
+    memory: Option<(*mut u8, usize)>,
 }
 
 impl Guest for Running<'_> {
+    #[inline]
     fn memory(&mut self) -> &mut [u8] {
-        // SAFETY: the instance runs on this thread, which is here; its memory stays in place until it is called again, for
-        // which `self` is needed.
-        unsafe { memory(self.instance) }
+        let instance = self.instance;
+        // SAFETY: the instance runs on this thread, which is here.
+        let (start, length) = *self.memory.get_or_insert_with(|| unsafe { place(instance) });
+        // SAFETY: its memory stays in place until it is called again, for which `self` is needed and which forgets the place.
+        unsafe { slice(start, length) }
     }
 
     fn realloc(
@@ -193,10 +200,11 @@ impl Guest for Running<'_> {
             return Err(Trap::Abi("no such realloc"));
         }
         let mut cells = [old_pointer, old_size, alignment, new_size];
-        // SAFETY: the function is of this instance and takes four i32, as its program says.
-        let done = unsafe {
-            sys::wasm_runtime_call_wasm(self.env, function, cells.len() as u32, cells.as_mut_ptr())
-        };
+        self.memory = None;
+        // SAFETY: the function is of this instance, which is inside of a host call; it takes four i32 and gives one, as its
+        // program says.
+        let done =
+            unsafe { sys::vyoma_wamr_call_allocator(self.env, function, cells.as_mut_ptr()) };
         if done { Ok(cells[0]) } else { Err(Trap::Guest) }
     }
 }
@@ -207,18 +215,32 @@ impl Guest for Running<'_> {
 ///
 /// The instance must be alive, and must not run while the slice is in use.
 pub(crate) unsafe fn memory<'a>(instance: *mut sys::wasm_module_inst) -> &'a mut [u8] {
-    // SAFETY: as the caller promises; a memory of WAMR is pages times bytes of a page long from its base on.
+    // SAFETY: as the caller promises.
     unsafe {
-        let memory = sys::wasm_runtime_get_default_memory(instance);
-        if memory.is_null() {
-            return &mut [];
-        }
-        let base = sys::wasm_memory_get_base_address(memory).cast::<u8>();
-        let length = sys::wasm_memory_get_cur_page_count(memory)
-            * sys::wasm_memory_get_bytes_per_page(memory);
-        if base.is_null() || length == 0 {
-            return &mut [];
-        }
-        std::slice::from_raw_parts_mut(base, length as usize)
+        let (start, length) = place(instance);
+        slice(start, length)
     }
+}
+
+/// Where it starts, and its length.
+///
+/// # Safety
+///
+/// The instance must be alive.
+unsafe fn place(instance: *mut sys::wasm_module_inst) -> (*mut u8, usize) {
+    let mut length = 0;
+    // SAFETY: as the caller promises.
+    let start = unsafe { sys::vyoma_wamr_memory(instance, &raw mut length) };
+    (start, length as usize)
+}
+
+/// # Safety
+///
+/// Memory of an instance that does not run while the slice is in use, from [`place`].
+unsafe fn slice<'a>(start: *mut u8, length: usize) -> &'a mut [u8] {
+    if start.is_null() || length == 0 {
+        return &mut [];
+    }
+    // SAFETY: as the caller promises.
+    unsafe { std::slice::from_raw_parts_mut(start, length) }
 }

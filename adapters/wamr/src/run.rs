@@ -67,7 +67,8 @@ pub(crate) fn prepare(
         .iter()
         .enumerate()
         .map(|(index, import)| Binding::new(&raw const *host, index, import))
-        .collect();
+        .collect::<Option<_>>()
+        .ok_or_else(|| EngineError::Artefact("a host function of too many parameters".into()))?;
     let attachments: Vec<*const c_void> = bindings
         .iter()
         .map(|binding| ptr::from_ref::<Binding>(binding).cast())

@@ -11,7 +11,7 @@ mod flat;
 pub mod macros;
 mod scalar;
 
-pub use aggregate::Buffer;
+pub use aggregate::{Buffer, Few};
 pub use flat::Flat;
 
 use crate::guest::{Guest, Realloc};
@@ -76,6 +76,7 @@ impl<'a> Slots<'a> {
     }
 
     /// The next one.
+    #[inline]
     pub fn u64(&mut self) -> Result<u64, Trap> {
         let value = self
             .values
@@ -86,6 +87,7 @@ impl<'a> Slots<'a> {
     }
 
     /// The next one; engines leave the high half of a 32-bit value undefined.
+    #[inline]
     pub fn u32(&mut self) -> Result<u32, Trap> {
         self.u64().map(|value| value as u32)
     }
@@ -102,6 +104,7 @@ impl<'a> Slots<'a> {
 }
 
 /// Checks that `size` bytes at `at` are in a memory of `length` bytes, and that `at` is aligned.
+#[inline]
 fn inside(length: usize, at: u32, size: u64, align: u32) -> Result<(), Trap> {
     if !at.is_multiple_of(align) {
         return Err(Trap::Abi("pointer is not aligned"));
@@ -114,11 +117,13 @@ fn inside(length: usize, at: u32, size: u64, align: u32) -> Result<(), Trap> {
 
 impl Lifting<'_> {
     /// Checks a range of memory.
+    #[inline]
     pub fn check(&mut self, at: u32, size: u64, align: u32) -> Result<(), Trap> {
         inside(self.guest.memory().len(), at, size, align)
     }
 
     /// Bytes of memory.
+    #[inline]
     pub fn bytes(&mut self, at: u32, size: u32) -> Result<&[u8], Trap> {
         let start = at as usize;
         self.guest
@@ -129,6 +134,7 @@ impl Lifting<'_> {
     }
 
     /// A number of `N` bytes, little-endian.
+    #[inline]
     pub(crate) fn number<const N: usize>(&mut self, at: u32) -> Result<[u8; N], Trap> {
         let mut bytes = [0; N];
         bytes.copy_from_slice(self.bytes(at, N as u32)?);
@@ -138,11 +144,13 @@ impl Lifting<'_> {
 
 impl Lowering<'_> {
     /// Checks a place that the guest named for a result.
+    #[inline]
     pub fn check(&mut self, at: u32, size: u32, align: u32) -> Result<(), Trap> {
         inside(self.guest.memory().len(), at, u64::from(size), align)
     }
 
     /// Writes bytes.
+    #[inline]
     pub fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), Trap> {
         let start = at as usize;
         self.guest

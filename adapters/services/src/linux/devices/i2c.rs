@@ -7,6 +7,7 @@ use vyoma_capabilities::board::{Details, Fault, Kind};
 use vyoma_component::services::{
     DeviceError, I2cBuses, I2cError, I2cOperation, NoAcknowledgeSource,
 };
+use vyoma_component::wasi::i2c::MAX_OPERATIONS;
 use vyoma_sim::wire::{Message, Operation, Request};
 
 use super::Lease;
@@ -64,6 +65,15 @@ struct Part {
     bytes: *mut u8,
 }
 
+impl Part {
+    const NONE: Self = Self {
+        address: 0,
+        flags: 0,
+        length: 0,
+        bytes: std::ptr::null_mut(),
+    };
+}
+
 /// `struct i2c_rdwr_ioctl_data` of linux/i2c-dev.h
 #[repr(C)]
 struct Parts {
@@ -83,25 +93,26 @@ fn kernel(
     operations: &mut [I2cOperation<'_>],
 ) -> Result<(), I2cError> {
     let wide = if address > 0x7f { I2C_M_TEN } else { 0 };
-    let mut parts: Vec<Part> = operations
-        .iter_mut()
-        .map(|operation| {
-            let (flags, length, bytes) = match operation {
-                I2cOperation::Read(buffer) => (I2C_M_RD, buffer.len(), buffer.as_mut_ptr()),
-                // The kernel only reads what is written to a device.
-                I2cOperation::Write(bytes) => (0, bytes.len(), bytes.as_ptr().cast_mut()),
-            };
-            Part {
-                address,
-                flags: flags | wide,
-                length: length as u16,
-                bytes,
-            }
-        })
-        .collect();
+    let mut room = [const { Part::NONE }; MAX_OPERATIONS];
+    let parts = room
+        .get_mut(..operations.len())
+        .ok_or(I2cError::Other)?;
+    for (part, operation) in parts.iter_mut().zip(operations) {
+        let (flags, length, bytes) = match operation {
+            I2cOperation::Read(buffer) => (I2C_M_RD, buffer.len(), buffer.as_mut_ptr()),
+            // The kernel only reads what is written to a device.
+            I2cOperation::Write(bytes) => (0, bytes.len(), bytes.as_ptr().cast_mut()),
+        };
+        *part = Part {
+            address,
+            flags: flags | wide,
+            length: length as u16,
+            bytes,
+        };
+    }
     let mut list = Parts {
-        parts: parts.as_mut_ptr(),
         count: parts.len() as u32,
+        parts: parts.as_mut_ptr(),
     };
     // SAFETY: `list` is what I2C_RDWR takes. Its parts point to buffers that outlive the call, each as long as it says (at
     // most 8192, so that the length fits), and those that the kernel writes to were borrowed mutably.
