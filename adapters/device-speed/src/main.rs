@@ -19,6 +19,7 @@ use std::fs::File;
 
 use vyoma_adapter_wamr::Wamr;
 use vyoma_adapter_wasm3::Wasm3;
+#[cfg(feature = "wasmtime")]
 use vyoma_adapter_wasmtime::Wasmtime;
 use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::profile::OptimizationLevel;
@@ -59,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn adapter(name: &str) -> Result<Box<dyn WasmRuntime>, String> {
     match name {
+        #[cfg(feature = "wasmtime")]
         "wasmtime" => Ok(Box::new(Wasmtime::new(CpuLevel::detect()))),
         "wamr" => Ok(Box::new(Wamr::new(CpuLevel::detect()))),
         "wasm3" => Ok(Box::new(Wasm3::new())),

@@ -65,6 +65,7 @@ impl HostSide {
 
     /// Calls the import of that place in the program's list: arguments in `slots`, the result in the first. A trap
     /// ends the guest.
+    #[inline]
     pub fn call(
         &self,
         import: usize,

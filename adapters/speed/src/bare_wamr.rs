@@ -5,7 +5,7 @@ use std::ptr;
 
 use vyoma_component::program::CoreType;
 use vyoma_services::artefact::Artefact;
-use vyoma_wamr_sys::{self as sys, Cells};
+use vyoma_wamr_sys::{self as sys, Cells, Words};
 
 use crate::bare::{Guest, Host};
 
@@ -59,7 +59,7 @@ unsafe extern "C" fn native(
             instance,
             realloc: &*binding.realloc,
         };
-        let mut words = [0; Cells::MOST];
+        let mut words = Words::new();
         let slots = binding.cells.read(cells, &mut words);
         let answer = (*binding.host).call(binding.import, &mut guest, slots);
         if answer.is_none() {

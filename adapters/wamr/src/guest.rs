@@ -2,13 +2,13 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{CString, c_void};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use vyoma_component::guest::{Guest, Realloc};
 use vyoma_component::program::{CoreType, Import};
 use vyoma_component::trap::Trap;
 use vyoma_services::HostSide;
-use vyoma_wamr_sys::{self as sys, Cells};
+use vyoma_wamr_sys::{self as sys, Cells, Words};
 
 thread_local! {
     /// The run of this thread, for the one callback that gets nothing attached.
@@ -137,14 +137,15 @@ pub(crate) unsafe extern "C" fn call_host(
             sys::wasm_runtime_get_module_inst(env),
         )
     };
-    let mut words = [0; Cells::MOST];
+    let mut words = Words::new();
     // SAFETY: the cells are those of the import's signature, of which the binding was made.
     let slots = unsafe { binding.cells.read(cells, &mut words) };
     let mut guest = Running {
         env,
         instance,
         host,
-        memory: None,
+        // SAFETY: the instance runs on this thread, which is here.
+        memory: unsafe { Place::of(instance) },
     };
     let Err(trap) = host.side.call(binding.import, &mut guest, slots) else {
         // SAFETY: as above.
@@ -165,18 +166,15 @@ struct Running<'a> {
     env: *mut sys::wasm_exec_env,
     instance: *mut sys::wasm_module_inst,
     host: &'a Host,
-    /// Where linear memory is and its length, once it was asked for: it stays there until the guest is called.
-    memory: Option<(*mut u8, usize)>,
+    /// Linear memory: it stays where it is until the guest is called.
+    memory: Place,
 }
 
 impl Guest for Running<'_> {
     #[inline]
     fn memory(&mut self) -> &mut [u8] {
-        let instance = self.instance;
-        // SAFETY: the instance runs on this thread, which is here.
-        let (start, length) = *self.memory.get_or_insert_with(|| unsafe { place(instance) });
-        // SAFETY: its memory stays in place until it is called again, for which `self` is needed and which forgets the place.
-        unsafe { slice(start, length) }
+        // SAFETY: the instance is inside of this host call; before it runs again, `self` is needed, and the place is told anew.
+        unsafe { self.memory.slice() }
     }
 
     fn realloc(
@@ -200,47 +198,59 @@ impl Guest for Running<'_> {
             return Err(Trap::Abi("no such realloc"));
         }
         let mut cells = [old_pointer, old_size, alignment, new_size];
-        self.memory = None;
         // SAFETY: the function is of this instance, which is inside of a host call; it takes four i32 and gives one, as its
-        // program says.
-        let done =
-            unsafe { sys::vyoma_wamr_call_allocator(self.env, function, cells.as_mut_ptr()) };
+        // program says. Afterwards the instance waits again.
+        let done = unsafe {
+            let done = sys::vyoma_wamr_call_allocator(self.env, function, cells.as_mut_ptr());
+            self.memory = Place::of(self.instance);
+            done
+        };
         if done { Ok(cells[0]) } else { Err(Trap::Guest) }
     }
 }
 
-/// The linear memory of an instance, as it is now.
-///
-/// # Safety
-///
-/// The instance must be alive, and must not run while the slice is in use.
-pub(crate) unsafe fn memory<'a>(instance: *mut sys::wasm_module_inst) -> &'a mut [u8] {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let (start, length) = place(instance);
-        slice(start, length)
-    }
+/// Where the linear memory of an instance is.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    start: NonNull<u8>,
+    length: usize,
 }
 
-/// Where it starts, and its length.
-///
-/// # Safety
-///
-/// The instance must be alive.
-unsafe fn place(instance: *mut sys::wasm_module_inst) -> (*mut u8, usize) {
-    let mut length = 0;
-    // SAFETY: as the caller promises.
-    let start = unsafe { sys::vyoma_wamr_memory(instance, &raw mut length) };
-    (start, length as usize)
-}
-
-/// # Safety
-///
-/// Memory of an instance that does not run while the slice is in use, from [`place`].
-unsafe fn slice<'a>(start: *mut u8, length: usize) -> &'a mut [u8] {
-    if start.is_null() || length == 0 {
-        return &mut [];
+impl Place {
+    /// As it is now.
+    ///
+    /// # Safety
+    ///
+    /// The instance must be alive.
+    pub(crate) unsafe fn of(instance: *mut sys::wasm_module_inst) -> Self {
+        let mut length = 0;
+        // SAFETY: as the caller promises.
+        let start = unsafe { sys::vyoma_wamr_memory(instance, &raw mut length) };
+        match NonNull::new(start) {
+            Some(start) => Self {
+                start,
+                length: length as usize,
+            },
+            None => Self {
+                start: NonNull::dangling(),
+                length: 0,
+            },
+        }
     }
-    // SAFETY: as the caller promises.
-    unsafe { std::slice::from_raw_parts_mut(start, length) }
+
+    /// Bytes of it.
+    pub(crate) fn length(self) -> usize {
+        self.length
+    }
+
+    /// The bytes themselves.
+    ///
+    /// # Safety
+    ///
+    /// The instance must not have run since the place was told, and must not run while the slice is in use.
+    #[inline]
+    unsafe fn slice<'a>(self) -> &'a mut [u8] {
+        // SAFETY: so many bytes are there, as the caller promises.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+    }
 }

@@ -11,7 +11,7 @@ use vyoma_services::HostSide;
 use vyoma_services::artefact::{Artefact, Kind};
 use vyoma_wamr_sys as sys;
 
-use crate::guest::{self, Binding, Host};
+use crate::guest::{Binding, Host, Place};
 use crate::module::{self, Module};
 use crate::{engine_error, stack, words};
 
@@ -133,7 +133,7 @@ impl Loaded {
         let (exception, bytes) = unsafe {
             (
                 module::exception(instance.0).unwrap_or_default(),
-                guest::memory(instance.0).len() as u64,
+                Place::of(instance.0).length() as u64,
             )
         };
         self.trapped(&exception, bytes)

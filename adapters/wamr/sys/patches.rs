@@ -248,13 +248,14 @@ const HOST_CALLS: &[Patch] = &[
     // From machine code it is called at once.
     Patch {
         file: "core/iwasm/aot/aot_runtime.c",
-        find: "    bool ret = false;\n    bh_assert(func_idx < aot_module->import_func_count);\n",
+        find: "aot_invoke_native(WASMExecEnv *exec_env, uint32 func_idx, uint32 argc,\n                  uint32 *argv)\n{\n",
         times: 1,
-        replace: "    bool ret = false;\n    \
+        replace: "aot_invoke_native(WASMExecEnv *exec_env, uint32 func_idx, uint32 argc,\n                  uint32 *argv)\n{\n    \
                   typedef bool (*VyomaHost)(WASMExecEnv *, void *, uint32 *, uint32 *);\n    \
-                  import_func = aot_module->import_funcs + func_idx;\n    \
-                  if (func_ptr && import_func->call_conv_raw)\n        \
-                  return ((VyomaHost)func_ptr)(exec_env, import_func->attachment, argv, argv);\n",
+                  AOTModuleInstance *here = (AOTModuleInstance *)exec_env->module_inst;\n    \
+                  AOTImportFunc *called = ((AOTModule *)here->module)->import_funcs + func_idx;\n    \
+                  if (called->call_conv_raw && here->func_ptrs[func_idx])\n        \
+                  return ((VyomaHost)here->func_ptrs[func_idx])(exec_env, called->attachment, argv, argv);\n",
     },
     // Where linear memory is now, in one call; and the guest's allocator, called inside of a host function by its address: the
     // limits of the stack are set there already.

@@ -1,5 +1,7 @@
 //! Arguments and results of host functions: from WAMR's cells of 32 bits to words of 64, one for each value, and back.
 
+use core::mem::MaybeUninit;
+
 /// Which parameters and results of a host function take two cells.
 #[derive(Debug, Clone, Copy)]
 pub struct Cells {
@@ -11,7 +13,17 @@ pub struct Cells {
 }
 
 /// Room for the words of one call: one for each parameter, and at least one, for a result.
-pub type Words = [u64; Cells::MOST];
+#[derive(Debug)]
+pub struct Words([MaybeUninit<u64>; Cells::MOST]);
+
+impl Words {
+    /// Without any.
+    #[inline]
+    #[expect(clippy::new_without_default, reason = "there is one way to use it")]
+    pub fn new() -> Self {
+        Self([MaybeUninit::uninit(); Cells::MOST])
+    }
+}
 
 impl Cells {
     /// Most parameters: 16 core values of the canonical ABI and a place for what is returned in memory.
@@ -41,18 +53,23 @@ impl Cells {
     /// `cells` are as many as the parameters take.
     #[inline]
     pub unsafe fn read<'a>(&self, mut cells: *const u32, words: &'a mut Words) -> &'a mut [u64] {
-        for (index, word) in words.iter_mut().enumerate().take(self.params) {
+        // For a result, where there is no argument.
+        words.0[0] = MaybeUninit::new(0);
+        for (index, word) in words.0.iter_mut().enumerate().take(self.params) {
             // SAFETY: the cells of this parameter, as the caller promises.
             unsafe {
-                *word = u64::from(*cells);
+                let mut value = u64::from(*cells);
                 cells = cells.add(1);
                 if self.wide >> index & 1 == 1 {
-                    *word |= u64::from(*cells) << 32;
+                    value |= u64::from(*cells) << 32;
                     cells = cells.add(1);
                 }
+                *word = MaybeUninit::new(value);
             }
         }
-        &mut words[..self.params.max(1)]
+        let count = self.params.clamp(1, Self::MOST);
+        // SAFETY: so many were written just now: those of the parameters, and the first in any case.
+        unsafe { core::slice::from_raw_parts_mut(words.0.as_mut_ptr().cast(), count) }
     }
 
     /// Writes the result of a call, which its host function left in the first word.
@@ -81,7 +98,7 @@ mod tests {
     #[test]
     fn each_parameter_has_a_word_whatever_cells_it_took() {
         let cells = Cells::new([false, true, false], None).unwrap();
-        let mut words = [0; Cells::MOST];
+        let mut words = Words::new();
         // SAFETY: one, two and one.
         let read = unsafe { cells.read([1, 2, 3, u32::MAX].as_ptr(), &mut words) };
         assert_eq!(read, [1, 3 << 32 | 2, u64::from(u32::MAX)]);
@@ -90,7 +107,7 @@ mod tests {
     #[test]
     fn a_function_without_parameters_has_a_word_for_its_result() {
         let cells = Cells::new([], Some(true)).unwrap();
-        let mut words = [0; Cells::MOST];
+        let mut words = Words::new();
         // SAFETY: there is none to read.
         assert_eq!(unsafe { cells.read([].as_ptr(), &mut words) }.len(), 1);
     }
