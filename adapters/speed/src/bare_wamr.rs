@@ -27,7 +27,7 @@ impl Guest for Running<'_> {
         let mut length = 0;
         // SAFETY: the instance waits for this host call, and has a memory.
         unsafe {
-            let start = sys::vyoma_wamr_memory(self.instance, &raw mut length);
+            let start = sys::vyoma_wamr_memory(self.env, &raw mut length);
             std::slice::from_raw_parts_mut(start, length as usize)
         }
     }

@@ -129,23 +129,18 @@ pub(crate) unsafe extern "C" fn call_host(
 ) -> bool {
     // SAFETY: what is attached was attached by `Natives::register`: a binding that lives as long as the module, whose host
     // lives as long as the run. `env` runs.
-    let (binding, host, instance) = unsafe {
+    let (binding, host) = unsafe {
         let binding = &*binding.cast::<Binding>();
-        (
-            binding,
-            &*binding.host,
-            sys::wasm_runtime_get_module_inst(env),
-        )
+        (binding, &*binding.host)
     };
     let mut words = Words::new();
     // SAFETY: the cells are those of the import's signature, of which the binding was made.
     let slots = unsafe { binding.cells.read(cells, &mut words) };
     let mut guest = Running {
         env,
-        instance,
         host,
-        // SAFETY: the instance runs on this thread, which is here.
-        memory: unsafe { Place::of(instance) },
+        // SAFETY: `env` runs.
+        memory: unsafe { Place::of(env) },
     };
     let Err(trap) = host.side.call(binding.import, &mut guest, slots) else {
         // SAFETY: as above.
@@ -156,7 +151,10 @@ pub(crate) unsafe extern "C" fn call_host(
     if trap != Trap::Guest {
         host.trap.borrow_mut().get_or_insert(trap);
         // SAFETY: the instance runs; WAMR copies the text.
-        unsafe { sys::wasm_runtime_set_exception(instance, c"host".as_ptr()) };
+        unsafe {
+            let instance = sys::wasm_runtime_get_module_inst(env);
+            sys::wasm_runtime_set_exception(instance, c"host".as_ptr());
+        }
     }
     false
 }
@@ -164,7 +162,6 @@ pub(crate) unsafe extern "C" fn call_host(
 /// A guest inside a host call.
 struct Running<'a> {
     env: *mut sys::wasm_exec_env,
-    instance: *mut sys::wasm_module_inst,
     host: &'a Host,
     /// Linear memory: it stays where it is until the guest is called.
     memory: Place,
@@ -192,7 +189,10 @@ impl Guest for Running<'_> {
             .ok_or(Trap::Abi("no such realloc"))?;
         let function = *export.function.get_or_init(|| {
             // SAFETY: the instance runs, the name ends with a zero byte.
-            unsafe { sys::wasm_runtime_lookup_function(self.instance, export.name.as_ptr()) }
+            unsafe {
+                let instance = sys::wasm_runtime_get_module_inst(self.env);
+                sys::wasm_runtime_lookup_function(instance, export.name.as_ptr())
+            }
         });
         if function.is_null() {
             return Err(Trap::Abi("no such realloc"));
@@ -202,7 +202,7 @@ impl Guest for Running<'_> {
         // program says. Afterwards the instance waits again.
         let done = unsafe {
             let done = sys::vyoma_wamr_call_allocator(self.env, function, cells.as_mut_ptr());
-            self.memory = Place::of(self.instance);
+            self.memory = Place::of(self.env);
             done
         };
         if done { Ok(cells[0]) } else { Err(Trap::Guest) }
@@ -221,11 +221,11 @@ impl Place {
     ///
     /// # Safety
     ///
-    /// The instance must be alive.
-    pub(crate) unsafe fn of(instance: *mut sys::wasm_module_inst) -> Self {
+    /// The instance of `env` must be alive.
+    pub(crate) unsafe fn of(env: *mut sys::wasm_exec_env) -> Self {
         let mut length = 0;
         // SAFETY: as the caller promises.
-        let start = unsafe { sys::vyoma_wamr_memory(instance, &raw mut length) };
+        let start = unsafe { sys::vyoma_wamr_memory(env, &raw mut length) };
         match NonNull::new(start) {
             Some(start) => Self {
                 start,

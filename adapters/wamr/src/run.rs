@@ -133,7 +133,7 @@ impl Loaded {
         let (exception, bytes) = unsafe {
             (
                 module::exception(instance.0).unwrap_or_default(),
-                Place::of(instance.0).length() as u64,
+                Place::of(env.0).length() as u64,
             )
         };
         self.trapped(&exception, bytes)

@@ -250,12 +250,21 @@ const HOST_CALLS: &[Patch] = &[
         file: "core/iwasm/aot/aot_runtime.c",
         find: "aot_invoke_native(WASMExecEnv *exec_env, uint32 func_idx, uint32 argc,\n                  uint32 *argv)\n{\n",
         times: 1,
-        replace: "aot_invoke_native(WASMExecEnv *exec_env, uint32 func_idx, uint32 argc,\n                  uint32 *argv)\n{\n    \
-                  typedef bool (*VyomaHost)(WASMExecEnv *, void *, uint32 *, uint32 *);\n    \
-                  AOTModuleInstance *here = (AOTModuleInstance *)exec_env->module_inst;\n    \
-                  AOTImportFunc *called = ((AOTModule *)here->module)->import_funcs + func_idx;\n    \
-                  if (called->call_conv_raw && here->func_ptrs[func_idx])\n        \
-                  return ((VyomaHost)here->func_ptrs[func_idx])(exec_env, called->attachment, argv, argv);\n",
+        replace: "vyoma_invoke_other(WASMExecEnv *exec_env, uint32 func_idx, uint32 argc,\n                  uint32 *argv);\n\
+            \n\
+            bool\n\
+            aot_invoke_native(WASMExecEnv *exec_env, uint32 func_idx, uint32 argc,\n                  uint32 *argv)\n{\n    \
+                typedef bool (*VyomaHost)(WASMExecEnv *, void *, uint32 *, uint32 *);\n    \
+                AOTModuleInstance *inst = (AOTModuleInstance *)exec_env->module_inst;\n    \
+                AOTImportFunc *called = ((AOTModule *)inst->module)->import_funcs + func_idx;\n    \
+                VyomaHost host = (VyomaHost)inst->func_ptrs[func_idx];\n    \
+                if (host && called->call_conv_raw)\n        \
+                    return host(exec_env, called->attachment, argv, argv);\n    \
+                return vyoma_invoke_other(exec_env, func_idx, argc, argv);\n\
+            }\n\
+            \n\
+            __attribute__((noinline)) bool\n\
+            vyoma_invoke_other(WASMExecEnv *exec_env, uint32 func_idx, uint32 argc,\n                  uint32 *argv)\n{\n",
     },
     // Where linear memory is now, in one call; and the guest's allocator, called inside of a host function by its address: the
     // limits of the stack are set there already.
@@ -264,9 +273,9 @@ const HOST_CALLS: &[Patch] = &[
         find: "bool\nwasm_runtime_call_wasm(WASMExecEnv *exec_env,\n",
         times: 1,
         replace: "uint8 *\n\
-            vyoma_wamr_memory(WASMModuleInstanceCommon *instance, uint64 *length)\n\
+            vyoma_wamr_memory(WASMExecEnv *exec_env, uint64 *length)\n\
             {\n    \
-                WASMModuleInstance *inst = (WASMModuleInstance *)instance;\n    \
+                WASMModuleInstance *inst = (WASMModuleInstance *)exec_env->module_inst;\n    \
                 WASMMemoryInstance *memory = inst->memory_count ? inst->memories[0] : NULL;\n    \
                 *length = memory ? (uint64)memory->cur_page_count * memory->num_bytes_per_page : 0;\n    \
                 return memory ? memory->memory_data : NULL;\n\

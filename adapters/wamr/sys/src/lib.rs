@@ -174,8 +174,8 @@ unsafe extern "C" {
     );
     /// Says where the native stack of this thread ends (our addition to WAMR): code that would go below traps.
     pub fn vyoma_wamr_set_stack_boundary(lowest: *mut u8);
-    /// Where memory 0 starts now (null: there is none) and how many bytes it has now (our addition to WAMR).
-    pub fn vyoma_wamr_memory(instance: *mut wasm_module_inst, length: *mut u64) -> *mut u8;
+    /// Where memory 0 of the instance starts now (null: there is none) and how many bytes it has now (our addition to WAMR).
+    pub fn vyoma_wamr_memory(env: *mut wasm_exec_env, length: *mut u64) -> *mut u8;
     /// Calls a function that takes four i32 and gives one, from inside of a host function that this instance called (our
     /// addition to WAMR). Cells and outcome as of [`wasm_runtime_call_wasm`].
     pub fn vyoma_wamr_call_allocator(
