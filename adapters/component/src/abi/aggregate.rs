@@ -92,10 +92,7 @@ impl Lower for String {
     }
 
     fn store(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
-        let start = cx.allocate(self.len(), 1)?;
-        cx.write(start, self.as_bytes())?;
-        start.store(cx, at)?;
-        (self.len() as u32).store(cx, at + 4)
+        store_bytes(self.as_bytes(), cx, at)
     }
 }
 
@@ -161,8 +158,9 @@ impl Lower for Buffer {
 fn store_bytes(bytes: &[u8], cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
     let start = cx.allocate(bytes.len(), 1)?;
     cx.write(start, bytes)?;
-    start.store(cx, at)?;
-    (bytes.len() as u32).store(cx, at + 4)
+    // Pointer and length, at once.
+    let place = u64::from(start) | (bytes.len() as u64) << 32;
+    cx.write(at, &place.to_le_bytes())
 }
 
 /// A `list<u8>` result of a length that is known and small more often than not, such as a register's: up to 32 bytes it goes

@@ -123,10 +123,7 @@ fn limit() -> SpiError {
 
 // The calls of drivers: one operation, which goes without the lists of a transaction.
 
-fn read<S: SpiBuses>(
-    cx: &mut Context<'_, S>,
-    (device, length): (Handle<S>, u64),
-) -> Answer<Few> {
+fn read<S: SpiBuses>(cx: &mut Context<'_, S>, (device, length): (Handle<S>, u64)) -> Answer<Few> {
     if length > MAX_BYTES {
         return Ok(Err(limit()));
     }

@@ -55,16 +55,18 @@ impl Cells {
     pub unsafe fn read<'a>(&self, mut cells: *const u32, words: &'a mut Words) -> &'a mut [u64] {
         // For a result, where there is no argument.
         words.0[0] = MaybeUninit::new(0);
-        for (index, word) in words.0.iter_mut().enumerate().take(self.params) {
+        let mut wide = self.wide;
+        for word in words.0.iter_mut().take(self.params) {
             // SAFETY: the cells of this parameter, as the caller promises.
             unsafe {
                 let mut value = u64::from(*cells);
                 cells = cells.add(1);
-                if self.wide >> index & 1 == 1 {
+                if wide & 1 == 1 {
                     value |= u64::from(*cells) << 32;
                     cells = cells.add(1);
                 }
                 *word = MaybeUninit::new(value);
+                wide >>= 1;
             }
         }
         let count = self.params.clamp(1, Self::MOST);
@@ -117,7 +119,11 @@ mod tests {
         for (result, left) in [(None, [7, 7]), (Some(false), [2, 7]), (Some(true), [2, 1])] {
             let mut cells = [7; 2];
             // SAFETY: room for the widest.
-            unsafe { Cells::new([], result).unwrap().write(1 << 32 | 2, cells.as_mut_ptr()) };
+            unsafe {
+                Cells::new([], result)
+                    .unwrap()
+                    .write(1 << 32 | 2, cells.as_mut_ptr());
+            };
             assert_eq!(cells, left);
         }
     }

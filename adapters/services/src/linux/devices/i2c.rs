@@ -7,7 +7,6 @@ use vyoma_capabilities::board::{Details, Fault, Kind};
 use vyoma_component::services::{
     DeviceError, I2cBuses, I2cError, I2cOperation, NoAcknowledgeSource,
 };
-use vyoma_component::wasi::i2c::MAX_OPERATIONS;
 use vyoma_sim::wire::{Message, Operation, Request};
 
 use super::Lease;
@@ -87,16 +86,22 @@ const I2C_RDWR: rustix::ioctl::Opcode = 0x0707;
 const I2C_M_RD: u16 = 1;
 const I2C_M_TEN: u16 = 0x10;
 
+/// Operations that go without the heap: a register is written and read with two.
+const FEW: usize = 2;
+
 fn kernel(
     device: BorrowedFd<'_>,
     address: u16,
     operations: &mut [I2cOperation<'_>],
 ) -> Result<(), I2cError> {
     let wide = if address > 0x7f { I2C_M_TEN } else { 0 };
-    let mut room = [const { Part::NONE }; MAX_OPERATIONS];
-    let parts = room
-        .get_mut(..operations.len())
-        .ok_or(I2cError::Other)?;
+    let (mut few, mut many) = ([const { Part::NONE }; FEW], Vec::new());
+    let parts = if let Some(few) = few.get_mut(..operations.len()) {
+        few
+    } else {
+        many.resize_with(operations.len(), || Part::NONE);
+        many.as_mut_slice()
+    };
     for (part, operation) in parts.iter_mut().zip(operations) {
         let (flags, length, bytes) = match operation {
             I2cOperation::Read(buffer) => (I2C_M_RD, buffer.len(), buffer.as_mut_ptr()),
