@@ -363,7 +363,7 @@ impl<T: Lower, E: Lower> Lower for Result<T, E> {
         Ok(Some(self.is_err().into()))
     }
 
-    #[inline]
+    #[cfg_attr(target_os = "linux", inline)]
     fn store(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
         let payload = at + payload_offset(Self::ALIGN);
         match self {
