@@ -53,6 +53,24 @@ pub(crate) fn device(context: &Context, target: &Target, probe: bool) -> anyhow:
     )
 }
 
+/// Another program, built as the `vyomad` of the smallest images is.
+pub(crate) fn small(
+    context: &Context,
+    package: &str,
+    arch: Arch,
+    features: &[&str],
+) -> anyhow::Result<PathBuf> {
+    build(
+        context,
+        package,
+        package,
+        arch,
+        "small",
+        features,
+        DEVICE_FLAGS,
+    )
+}
+
 /// At a fixed address: a static program that can lie anywhere relocates itself in every process, which costs each app
 /// private memory. What that gives up is in docs/operating.md ("Memory").
 const DEVICE_FLAGS: &[&str] = &["-C", "relocation-model=static"];

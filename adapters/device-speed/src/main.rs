@@ -1,6 +1,8 @@
 //! What calls to devices of the kernel cost from a guest on each engine and from a native program, on devices that the kernel
 //! simulates: for `cargo xtask bench`, which boots it as PID 1 of an image of its own, or before vyomad in robotics-rt's.
 //!
+//! Calls are counted as vyomad's page for its watchdog counts them.
+//!
 //! `compile ENGINE COMPONENT ARTEFACT`, `run ENGINE ARTEFACT WORK ROUNDS`, `native WORK ROUNDS`. As PID 1 it does what each line
 //! of `/plan` says, a process each. It judges nothing.
 #![allow(
@@ -8,6 +10,7 @@
     reason = "its results go to the console of a machine, where xtask reads them"
 )]
 
+mod counts;
 mod devices;
 mod init;
 mod native;
@@ -16,9 +19,11 @@ mod waits;
 
 use std::error::Error;
 use std::fs::File;
+use std::sync::Arc;
 
 use vyoma_adapter_wamr::Wamr;
 use vyoma_adapter_wasm3::Wasm3;
+#[cfg(feature = "wasmtime")]
 use vyoma_adapter_wasmtime::Wasmtime;
 use vyoma_capabilities::lifecycle::Ending;
 use vyoma_capabilities::profile::OptimizationLevel;
@@ -40,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             prefer(work)?;
             let mut config = RunConfig::stdio_only("device-speed", &[work, rounds]);
             devices::give(&mut config)?;
+            config.activity = Arc::new(counts::Counts::default());
             match adapter(engine)?.load(File::open(file)?, config)?.run() {
                 Ending::Exited(0) => Ok(()),
                 other => Err(format!("the guest ended so: {other}").into()),
@@ -59,6 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn adapter(name: &str) -> Result<Box<dyn WasmRuntime>, String> {
     match name {
+        #[cfg(feature = "wasmtime")]
         "wasmtime" => Ok(Box::new(Wasmtime::new(CpuLevel::detect()))),
         "wamr" => Ok(Box::new(Wamr::new(CpuLevel::detect()))),
         "wasm3" => Ok(Box::new(Wasm3::new())),

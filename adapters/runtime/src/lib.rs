@@ -89,6 +89,13 @@ fn hex(bytes: &[u8]) -> String {
 pub trait Activity: Send + Sync {
     /// A host call begins.
     fn enter(&self);
+    /// A host call begins, which is a use of `capability`: [`enter`](Activity::enter) and [`used`](Activity::used).
+    fn enter_with(&self, capability: Option<Capability>) {
+        self.enter();
+        if let Some(capability) = capability {
+            self.used(capability);
+        }
+    }
     /// It returns to the guest.
     fn leave(&self);
     /// The guest calls something that `capability` gives: an import of it ([`Capability::of_import`]), or a read or write

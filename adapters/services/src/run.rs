@@ -63,15 +63,9 @@ impl HostSide {
         })
     }
 
-    /// Slots that a call of the import needs: its parameters, or one for a result.
-    pub fn slots(&self, import: usize) -> usize {
-        self.linked
-            .get(import)
-            .map_or(1, |(linked, _)| linked.slots)
-    }
-
     /// Calls the import of that place in the program's list: arguments in `slots`, the result in the first. A trap
     /// ends the guest.
+    #[inline]
     pub fn call(
         &self,
         import: usize,
@@ -82,10 +76,7 @@ impl HostSide {
         let mut state = self.state.try_borrow_mut().map_err(|_| Trap::CannotLeave)?;
         let State { services, handles } = &mut *state;
         let (linked, used) = self.linked.get(import).ok_or(Trap::Abi("no such import"))?;
-        self.activity.enter();
-        if let Some(capability) = used {
-            self.activity.used(*capability);
-        }
+        self.activity.enter_with(*used);
         let outcome = host::call(linked, services, handles, guest, slots);
         self.activity.leave();
         outcome

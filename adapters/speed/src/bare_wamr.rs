@@ -3,15 +3,16 @@
 use std::ffi::{CStr, CString, c_void};
 use std::ptr;
 
+use vyoma_component::program::CoreType;
 use vyoma_services::artefact::Artefact;
-use vyoma_wamr_sys as sys;
+use vyoma_wamr_sys::{self as sys, Cells, Words};
 
 use crate::bare::{Guest, Host};
 
 struct Binding {
     host: *const Host,
     import: usize,
-    slots: usize,
+    cells: Cells,
     realloc: *const CString,
 }
 
@@ -23,15 +24,11 @@ struct Running<'a> {
 
 impl Guest for Running<'_> {
     fn memory(&mut self) -> &mut [u8] {
+        let mut length = 0;
         // SAFETY: the instance waits for this host call, and has a memory.
         unsafe {
-            let memory = sys::wasm_runtime_get_default_memory(self.instance);
-            let length = sys::wasm_memory_get_cur_page_count(memory)
-                * sys::wasm_memory_get_bytes_per_page(memory);
-            std::slice::from_raw_parts_mut(
-                sys::wasm_memory_get_base_address(memory).cast(),
-                length as usize,
-            )
+            let start = sys::vyoma_wamr_memory(self.env, &raw mut length);
+            std::slice::from_raw_parts_mut(start, length as usize)
         }
     }
 
@@ -41,29 +38,36 @@ impl Guest for Running<'_> {
         let done = unsafe {
             let function = sys::wasm_runtime_lookup_function(self.instance, self.realloc.as_ptr());
             !function.is_null()
-                && sys::wasm_runtime_call_wasm(self.env, function, 4, cells.as_mut_ptr())
+                && sys::vyoma_wamr_call_allocator(self.env, function, cells.as_mut_ptr())
         };
         done.then_some(cells[0])
     }
 }
 
-unsafe extern "C" fn native(env: *mut sys::wasm_exec_env, cells: *mut u64) {
-    // SAFETY: what is attached is a binding of `run`, which is under way; WAMR has a cell per parameter, at least one.
+unsafe extern "C" fn native(
+    env: *mut sys::wasm_exec_env,
+    binding: *mut c_void,
+    cells: *const u32,
+    result: *mut u32,
+) -> bool {
+    // SAFETY: what is attached is a binding of `run`, which is under way; the cells are those of its import.
     unsafe {
-        let binding = &*sys::wasm_runtime_get_function_attachment(env).cast::<Binding>();
+        let binding = &*binding.cast::<Binding>();
         let instance = sys::wasm_runtime_get_module_inst(env);
         let mut guest = Running {
             env,
             instance,
             realloc: &*binding.realloc,
         };
-        let slots = std::slice::from_raw_parts_mut(cells, binding.slots);
-        if (*binding.host)
-            .call(binding.import, &mut guest, slots)
-            .is_none()
-        {
+        let mut words = Words::new();
+        let slots = binding.cells.read(cells, &mut words);
+        let answer = (*binding.host).call(binding.import, &mut guest, slots);
+        if answer.is_none() {
             sys::wasm_runtime_set_exception(instance, c"host".as_ptr());
+            return false;
         }
+        binding.cells.write(slots[0], result);
+        true
     }
 }
 
@@ -72,13 +76,18 @@ pub(crate) fn run(artefact: &Artefact<'_>, args: &[&str]) -> Result<(), String> 
     let host = Host::new(&artefact.imports, args);
     let realloc = text(artefact.reallocs.first().ok_or("no realloc")?)?;
     let name = text(artefact.run)?;
+    let wide = |core: &CoreType| matches!(core, CoreType::I64 | CoreType::F64);
     let (mut names, mut bindings) = (Vec::new(), Vec::new());
     for (index, import) in artefact.imports.iter().enumerate() {
         names.push((text(&import.module)?, text(&import.field)?));
         bindings.push(Binding {
             host: &raw const host,
             import: index,
-            slots: import.signature.params.len().max(1),
+            cells: Cells::new(
+                import.signature.params.iter().map(wide),
+                import.signature.result.as_ref().map(wide),
+            )
+            .ok_or("too many parameters")?,
             realloc: &raw const realloc,
         });
     }

@@ -2,13 +2,13 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{CString, c_void};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use vyoma_component::guest::{Guest, Realloc};
 use vyoma_component::program::{CoreType, Import};
 use vyoma_component::trap::Trap;
 use vyoma_services::HostSide;
-use vyoma_wamr_sys as sys;
+use vyoma_wamr_sys::{self as sys, Cells, Words};
 
 thread_local! {
     /// The run of this thread, for the one callback that gets nothing attached.
@@ -35,24 +35,22 @@ struct ReallocExport {
 pub(crate) struct Binding {
     host: *const Host,
     import: usize,
-    /// Bit n: slot n holds a value of 32 bits, whatever WAMR left above it.
-    narrow: u32,
+    cells: Cells,
 }
 
 impl Binding {
-    pub(crate) fn new(host: *const Host, import: usize, of: &Import<'_>) -> Self {
-        let narrow = of
-            .signature
-            .params
-            .iter()
-            .enumerate()
-            .filter(|(_, param)| matches!(param, CoreType::I32 | CoreType::F32))
-            .fold(0, |mask, (slot, _)| mask | 1 << slot);
-        Self {
+    /// None for a signature that no host function has.
+    pub(crate) fn new(host: *const Host, import: usize, of: &Import<'_>) -> Option<Self> {
+        let wide = |core: &CoreType| matches!(core, CoreType::I64 | CoreType::F64);
+        let signature = &of.signature;
+        Some(Self {
             host,
             import,
-            narrow,
-        }
+            cells: Cells::new(
+                signature.params.iter().map(wide),
+                signature.result.as_ref().map(wide),
+            )?,
+        })
     }
 }
 
@@ -118,58 +116,62 @@ pub(crate) unsafe extern "C" fn memory_refused(
     }
 }
 
-/// Every import of every guest: WAMR's raw convention.
+/// Every import of every guest.
 ///
 /// # Safety
 ///
-/// For WAMR to call, with a [`Binding`] attached and as many cells as the import has parameters, at least one.
-pub(crate) unsafe extern "C" fn call_host(env: *mut sys::wasm_exec_env, cells: *mut u64) {
-    // SAFETY: `env` runs, and what is attached was attached by `Natives::register`: a binding that lives as long as the
-    // module, whose host lives as long as the run.
-    let (binding, host, instance) = unsafe {
-        let binding = &*sys::wasm_runtime_get_function_attachment(env).cast::<Binding>();
-        (
-            binding,
-            &*binding.host,
-            sys::wasm_runtime_get_module_inst(env),
-        )
+/// For WAMR to call, with a [`Binding`] attached and the cells of the import's parameters and result.
+pub(crate) unsafe extern "C" fn call_host(
+    env: *mut sys::wasm_exec_env,
+    binding: *mut c_void,
+    cells: *const u32,
+    result: *mut u32,
+) -> bool {
+    // SAFETY: what is attached was attached by `Natives::register`: a binding that lives as long as the module, whose host
+    // lives as long as the run. `env` runs.
+    let (binding, host) = unsafe {
+        let binding = &*binding.cast::<Binding>();
+        (binding, &*binding.host)
     };
-    // SAFETY: linking compared the signature with the host function's, and `slots` is its number of parameters or 1; WAMR
-    // has at least that many cells.
-    let slots = unsafe { std::slice::from_raw_parts_mut(cells, host.side.slots(binding.import)) };
-    for (index, slot) in slots.iter_mut().enumerate() {
-        if binding.narrow >> index & 1 == 1 {
-            *slot = u64::from(*slot as u32);
-        }
-    }
+    let mut words = Words::new();
+    // SAFETY: the cells are those of the import's signature, of which the binding was made.
+    let slots = unsafe { binding.cells.read(cells, &mut words) };
     let mut guest = Running {
         env,
-        instance,
         host,
+        // SAFETY: `env` runs.
+        memory: unsafe { Place::of(env) },
     };
     let Err(trap) = host.side.call(binding.import, &mut guest, slots) else {
-        return;
+        // SAFETY: as above.
+        unsafe { binding.cells.write(slots[0], result) };
+        return true;
     };
     // The engine has its own reason when the guest trapped in `realloc`, unless that was a host call again.
     if trap != Trap::Guest {
         host.trap.borrow_mut().get_or_insert(trap);
         // SAFETY: the instance runs; WAMR copies the text.
-        unsafe { sys::wasm_runtime_set_exception(instance, c"host".as_ptr()) };
+        unsafe {
+            let instance = sys::wasm_runtime_get_module_inst(env);
+            sys::wasm_runtime_set_exception(instance, c"host".as_ptr());
+        }
     }
+    false
 }
 
 /// A guest inside a host call.
 struct Running<'a> {
     env: *mut sys::wasm_exec_env,
-    instance: *mut sys::wasm_module_inst,
     host: &'a Host,
+    /// Linear memory: it stays where it is until the guest is called.
+    memory: Place,
 }
 
 impl Guest for Running<'_> {
+    #[inline]
     fn memory(&mut self) -> &mut [u8] {
-        // SAFETY: the instance runs on this thread, which is here; its memory stays in place until it is called again, for
-        // which `self` is needed.
-        unsafe { memory(self.instance) }
+        // SAFETY: the instance is inside of this host call; before it runs again, `self` is needed, and the place is told anew.
+        unsafe { self.memory.slice() }
     }
 
     fn realloc(
@@ -187,38 +189,68 @@ impl Guest for Running<'_> {
             .ok_or(Trap::Abi("no such realloc"))?;
         let function = *export.function.get_or_init(|| {
             // SAFETY: the instance runs, the name ends with a zero byte.
-            unsafe { sys::wasm_runtime_lookup_function(self.instance, export.name.as_ptr()) }
+            unsafe {
+                let instance = sys::wasm_runtime_get_module_inst(self.env);
+                sys::wasm_runtime_lookup_function(instance, export.name.as_ptr())
+            }
         });
         if function.is_null() {
             return Err(Trap::Abi("no such realloc"));
         }
         let mut cells = [old_pointer, old_size, alignment, new_size];
-        // SAFETY: the function is of this instance and takes four i32, as its program says.
+        // SAFETY: the function is of this instance, which is inside of a host call; it takes four i32 and gives one, as its
+        // program says. Afterwards the instance waits again.
         let done = unsafe {
-            sys::wasm_runtime_call_wasm(self.env, function, cells.len() as u32, cells.as_mut_ptr())
+            let done = sys::vyoma_wamr_call_allocator(self.env, function, cells.as_mut_ptr());
+            self.memory = Place::of(self.env);
+            done
         };
         if done { Ok(cells[0]) } else { Err(Trap::Guest) }
     }
 }
 
-/// The linear memory of an instance, as it is now.
-///
-/// # Safety
-///
-/// The instance must be alive, and must not run while the slice is in use.
-pub(crate) unsafe fn memory<'a>(instance: *mut sys::wasm_module_inst) -> &'a mut [u8] {
-    // SAFETY: as the caller promises; a memory of WAMR is pages times bytes of a page long from its base on.
-    unsafe {
-        let memory = sys::wasm_runtime_get_default_memory(instance);
-        if memory.is_null() {
-            return &mut [];
+/// Where the linear memory of an instance is.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+impl Place {
+    /// As it is now.
+    ///
+    /// # Safety
+    ///
+    /// The instance of `env` must be alive.
+    pub(crate) unsafe fn of(env: *mut sys::wasm_exec_env) -> Self {
+        let mut length = 0;
+        // SAFETY: as the caller promises.
+        let start = unsafe { sys::vyoma_wamr_memory(env, &raw mut length) };
+        match NonNull::new(start) {
+            Some(start) => Self {
+                start,
+                length: length as usize,
+            },
+            None => Self {
+                start: NonNull::dangling(),
+                length: 0,
+            },
         }
-        let base = sys::wasm_memory_get_base_address(memory).cast::<u8>();
-        let length = sys::wasm_memory_get_cur_page_count(memory)
-            * sys::wasm_memory_get_bytes_per_page(memory);
-        if base.is_null() || length == 0 {
-            return &mut [];
-        }
-        std::slice::from_raw_parts_mut(base, length as usize)
+    }
+
+    /// Bytes of it.
+    pub(crate) fn length(self) -> usize {
+        self.length
+    }
+
+    /// The bytes themselves.
+    ///
+    /// # Safety
+    ///
+    /// The instance must not have run since the place was told, and must not run while the slice is in use.
+    #[inline]
+    unsafe fn slice<'a>(self) -> &'a mut [u8] {
+        // SAFETY: so many bytes are there, as the caller promises.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 }

@@ -11,7 +11,7 @@ use vyoma_services::HostSide;
 use vyoma_services::artefact::{Artefact, Kind};
 use vyoma_wamr_sys as sys;
 
-use crate::guest::{self, Binding, Host};
+use crate::guest::{Binding, Host, Place};
 use crate::module::{self, Module};
 use crate::{engine_error, stack, words};
 
@@ -67,7 +67,8 @@ pub(crate) fn prepare(
         .iter()
         .enumerate()
         .map(|(index, import)| Binding::new(&raw const *host, index, import))
-        .collect();
+        .collect::<Option<_>>()
+        .ok_or_else(|| EngineError::Artefact("a host function of too many parameters".into()))?;
     let attachments: Vec<*const c_void> = bindings
         .iter()
         .map(|binding| ptr::from_ref::<Binding>(binding).cast())
@@ -132,7 +133,7 @@ impl Loaded {
         let (exception, bytes) = unsafe {
             (
                 module::exception(instance.0).unwrap_or_default(),
-                guest::memory(instance.0).len() as u64,
+                Place::of(env.0).length() as u64,
             )
         };
         self.trapped(&exception, bytes)

@@ -24,6 +24,7 @@ pub(crate) fn apply(root: &Path) {
         .chain(HOST)
         .chain(LOADER)
         .chain(CALLS)
+        .chain(HOST_CALLS)
         .chain(NANS)
     {
         let path = root.join(patch.file);
@@ -228,6 +229,72 @@ const CALLS: &[Patch] = &[
         find: "_num > 64) {",
         times: 5,
         replace: "_num > 2000) {",
+    },
+];
+
+/// What a call of a host function costs: the way from a guest to a device, which apps with a pin or a bus go all the time.
+const HOST_CALLS: &[Patch] = &[
+    // A raw native gets the cells as the guest has them and answers whether it succeeded. WAMR would widen each one by its type
+    // into a buffer that it fills with zeros, and look for an exception afterwards.
+    Patch {
+        file: "core/iwasm/common/wasm_runtime_common.c",
+        find: "    typedef void (*NativeRawFuncPtr)(WASMExecEnv *, uint64 *);\n",
+        times: 1,
+        replace: "    typedef bool (*VyomaHost)(WASMExecEnv *, void *, uint32 *, uint32 *);\n    \
+                  if (true)\n        \
+                  return ((VyomaHost)func_ptr)(exec_env, attachment, argv, argv_ret);\n    \
+                  typedef void (*NativeRawFuncPtr)(WASMExecEnv *, uint64 *);\n",
+    },
+    // From machine code it is called at once.
+    Patch {
+        file: "core/iwasm/aot/aot_runtime.c",
+        find: "aot_invoke_native(WASMExecEnv *exec_env, uint32 func_idx, uint32 argc,\n                  uint32 *argv)\n{\n",
+        times: 1,
+        replace: "vyoma_invoke_other(WASMExecEnv *exec_env, uint32 func_idx, uint32 argc,\n                  uint32 *argv);\n\
+            \n\
+            bool\n\
+            aot_invoke_native(WASMExecEnv *exec_env, uint32 func_idx, uint32 argc,\n                  uint32 *argv)\n{\n    \
+                typedef bool (*VyomaHost)(WASMExecEnv *, void *, uint32 *, uint32 *);\n    \
+                AOTModuleInstance *inst = (AOTModuleInstance *)exec_env->module_inst;\n    \
+                AOTImportFunc *called = ((AOTModule *)inst->module)->import_funcs + func_idx;\n    \
+                VyomaHost host = (VyomaHost)inst->func_ptrs[func_idx];\n    \
+                if (host && called->call_conv_raw)\n        \
+                    return host(exec_env, called->attachment, argv, argv);\n    \
+                return vyoma_invoke_other(exec_env, func_idx, argc, argv);\n\
+            }\n\
+            \n\
+            __attribute__((noinline)) bool\n\
+            vyoma_invoke_other(WASMExecEnv *exec_env, uint32 func_idx, uint32 argc,\n                  uint32 *argv)\n{\n",
+    },
+    // Where linear memory is now, in one call; and the guest's allocator, called inside of a host function by its address: the
+    // limits of the stack are set there already.
+    Patch {
+        file: "core/iwasm/common/wasm_runtime_common.c",
+        find: "bool\nwasm_runtime_call_wasm(WASMExecEnv *exec_env,\n",
+        times: 1,
+        replace: "uint8 *\n\
+            vyoma_wamr_memory(WASMExecEnv *exec_env, uint64 *length)\n\
+            {\n    \
+                WASMModuleInstance *inst = (WASMModuleInstance *)exec_env->module_inst;\n    \
+                WASMMemoryInstance *memory = inst->memory_count ? inst->memories[0] : NULL;\n    \
+                *length = memory ? (uint64)memory->cur_page_count * memory->num_bytes_per_page : 0;\n    \
+                return memory ? memory->memory_data : NULL;\n\
+            }\n\
+            \n\
+            bool\n\
+            vyoma_wamr_call_allocator(WASMExecEnv *exec_env,\n        \
+                                      WASMFunctionInstanceCommon *function, uint32 argv[])\n\
+            {\n    \
+                AOTFunctionInstance *made = (AOTFunctionInstance *)function;\n    \
+                if (exec_env->module_inst->module_type == Wasm_Module_AoT && !made->is_import_func) {\n        \
+                    typedef uint32 (*Allocator)(WASMExecEnv *, uint32, uint32, uint32, uint32);\n        \
+                    argv[0] = ((Allocator)made->u.func.func_ptr)(exec_env, argv[0], argv[1], argv[2], argv[3]);\n        \
+                    return !wasm_runtime_get_exception(exec_env->module_inst);\n    \
+                }\n    \
+                return wasm_runtime_call_wasm(exec_env, function, 4, argv);\n\
+            }\n\
+            \n\
+            bool\nwasm_runtime_call_wasm(WASMExecEnv *exec_env,\n",
     },
 ];
 

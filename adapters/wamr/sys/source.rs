@@ -120,7 +120,7 @@ const DEFINES: &[(&str, &str)] = &[
     ("WASM_DISABLE_WRITE_GS_BASE", "1"),
     // stdout and stderr belong to the guest.
     ("WASM_ENABLE_LOG", "0"),
-    // Entries for common signatures, called by embedders only; the one function that we call takes the general way.
+    // Entries for common signatures, called by embedders only; of the two functions that we call one runs once and the other is called by its address.
     ("WASM_ENABLE_QUICK_AOT_ENTRY", "0"),
 ];
 

@@ -69,8 +69,8 @@ struct Lateness {
 pub(super) fn measure(context: &Context, runs: usize) -> anyhow::Result<(Vec<Figure>, String)> {
     let target = platforms::select(context, Some(PLATFORM), None)?;
     let guest = apps::ready(context, &context.root.join("apps/guests/device-speed"))?;
-    let runner = runner(context)?;
-    let calls = calls(context, &target, &guest, &runner, runs)?;
+    let [runner, small] = runners(context)?;
+    let calls = calls(context, &target, &guest, [&runner, &small], runs)?;
     let figures = figures(&calls);
     let mut edges = Vec::new();
     for (way, title) in [("native", "native")]
@@ -94,10 +94,19 @@ pub(super) fn insert(page: &str, section: &str) -> String {
     insert_between(page, BEGIN, END, section)
 }
 
-/// `vyoma-device-speed` with all engines, for the small ARM64 machines.
-fn runner(context: &Context) -> anyhow::Result<PathBuf> {
-    let features = ["--no-default-features", "--features", "vyomad/wasmtime"];
-    artefacts::beside_vyomad(context, "vyoma-device-speed", Arch::Aarch64, &features)
+/// `vyoma-device-speed` with all engines, built as the `vyomad` of platforms with Wasmtime is, and with those that need no
+/// compiler, built as that of iot-edge and robotics-rt.
+fn runners(context: &Context) -> anyhow::Result<[PathBuf; 2]> {
+    let features = [
+        "--no-default-features",
+        "--features",
+        "vyomad/wasmtime,vyoma-device-speed/wasmtime",
+    ];
+    let package = "vyoma-device-speed";
+    Ok([
+        artefacts::beside_vyomad(context, package, Arch::Aarch64, &features)?,
+        artefacts::small(context, package, Arch::Aarch64, &["--no-default-features"])?,
+    ])
 }
 
 /// What each (way, work) said, in order.
@@ -108,7 +117,7 @@ fn calls(
     context: &Context,
     target: &Target,
     guest: &App,
-    runner: &Path,
+    [runner, small]: [&Path; 2],
     runs: usize,
 ) -> anyhow::Result<Said> {
     let folder = context.out.join("device-speed");
@@ -135,6 +144,7 @@ fn calls(
     which.devices = true;
     which.add = vec![
         ("plan".to_owned(), plan),
+        ("small".to_owned(), small.to_owned()),
         ("guest.wasm".to_owned(), component),
         ("wamr-aot".to_owned(), made),
     ];
@@ -315,7 +325,7 @@ fn hosted(context: &Context, guest: &App) -> anyhow::Result<Vec<(&'static str, L
     let at = |name: &str| folder.path().join(name);
     let source = context.root.join("apps/guests/device-speed/src/waits.rs");
     let program = format!(
-        "#[path = \"{}\"] mod waits;\nfn main() {{ println!(\"ticks: {{}}\", waits::ticks(60_000)); }}\n",
+        "#![allow(dead_code)]\n#[path = \"{}\"] mod waits;\nfn main() {{ println!(\"ticks: {{}}\", waits::ticks(60_000)); }}\n",
         source.display()
     );
     write_atomically(&at("native.rs"), program.as_bytes())?;
@@ -412,7 +422,8 @@ fn section(
         "## Devices\n\n\
          One guest (apps/guests/device-speed) on each engine against a native program (adapters/device-speed) that does the same \
          over the crates that our host functions stand on, on devices that the kernel simulates, in one boot of robotics-rt's kernel \
-         in QEMU. A round is one call; medians of interleaved runs. Neither side has the sandbox of an app's process, whose filter \
+         in QEMU. A round is one call; medians of interleaved runs. WAMR is built for size, as in the images that have it, the rest for \
+         speed, as in theirs; calls are counted as for the watchdog. Neither side has the sandbox of an app's process, whose filter \
          of system calls both would pay for alike. The machine's clock goes by instructions (QEMU's -icount, 2 ns each), so times are not \
          those of a board, and the build machine's other work does not show.\n\n{}\n\
          From an edge, as the kernel dates it, to the next look at the clock by who waits for it; SCHED_FIFO, memory locked:\n\n{}\n\

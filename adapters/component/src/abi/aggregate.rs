@@ -1,6 +1,7 @@
 //! Strings, lists, tuples, options and results.
 
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Bytes, Flat, Lift, Lifting, Lower, Lowering, Slots, Value};
@@ -91,10 +92,7 @@ impl Lower for String {
     }
 
     fn store(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
-        let start = cx.allocate(self.len(), 1)?;
-        cx.write(start, self.as_bytes())?;
-        start.store(cx, at)?;
-        (self.len() as u32).store(cx, at + 4)
+        store_bytes(self.as_bytes(), cx, at)
     }
 }
 
@@ -153,10 +151,62 @@ impl Lower for Buffer {
     }
 
     fn store(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
-        let start = cx.allocate(self.0.len(), 1)?;
-        cx.write(start, &self.0)?;
-        start.store(cx, at)?;
-        (self.0.len() as u32).store(cx, at + 4)
+        store_bytes(&self.0, cx, at)
+    }
+}
+
+fn store_bytes(bytes: &[u8], cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
+    let start = cx.allocate(bytes.len(), 1)?;
+    cx.write(start, bytes)?;
+    // Pointer and length, at once.
+    let place = u64::from(start) | (bytes.len() as u64) << 32;
+    cx.write(at, &place.to_le_bytes())
+}
+
+/// A `list<u8>` result of a length that is known and small more often than not, such as a register's: up to 32 bytes it goes
+/// without the heap.
+#[derive(Debug)]
+pub struct Few {
+    here: [u8; Self::HERE],
+    /// Instead, if there are more.
+    elsewhere: Vec<u8>,
+    length: usize,
+}
+
+pointer_and_length!(Few);
+
+impl Few {
+    const HERE: usize = 32;
+
+    /// So many zeros.
+    pub fn new(length: usize) -> Self {
+        let elsewhere = if length > Self::HERE {
+            vec![0; length]
+        } else {
+            Vec::new()
+        };
+        Self {
+            here: [0; Self::HERE],
+            elsewhere,
+            length,
+        }
+    }
+
+    /// All of them.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        self.here
+            .get_mut(..self.length)
+            .unwrap_or(&mut self.elsewhere)
+    }
+}
+
+impl Lower for Few {
+    fn lower(self, _: &mut Lowering<'_>) -> Result<Option<u64>, Trap> {
+        Err(Trap::Abi("two core values in the place of one"))
+    }
+
+    fn store(mut self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
+        store_bytes(self.bytes(), cx, at)
     }
 }
 
@@ -313,6 +363,7 @@ impl<T: Lower, E: Lower> Lower for Result<T, E> {
         Ok(Some(self.is_err().into()))
     }
 
+    #[cfg_attr(target_os = "linux", inline)]
     fn store(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
         let payload = at + payload_offset(Self::ALIGN);
         match self {

@@ -96,6 +96,7 @@ macro_rules! enumeration {
                 Ok(Some(self as u64))
             }
 
+            #[cfg_attr(target_os = "linux", inline)]
             fn store(
                 self,
                 cx: &mut $crate::abi::Lowering<'_>,

@@ -4,14 +4,15 @@
 //! wrong is a trap of the guest. *Lowering* writes results, into memory that the guest's `realloc` gives, which is checked
 //! too. Types are Rust types that implement [`Lift`] or [`Lower`]; the macros in [`macros`] make them for records, variants,
 //! enums and flags. Only what a host function needs is here: guests' exports other than `run` are not called.
-//! Reference: the component model's CanonicalABI.md.
+//! Small functions are inlined on Linux only, where calls of devices go through them all the time; a microcontroller's flash has no
+//! room for that. Reference: the component model's CanonicalABI.md.
 
 mod aggregate;
 mod flat;
 pub mod macros;
 mod scalar;
 
-pub use aggregate::Buffer;
+pub use aggregate::{Buffer, Few};
 pub use flat::Flat;
 
 use crate::guest::{Guest, Realloc};
@@ -76,6 +77,7 @@ impl<'a> Slots<'a> {
     }
 
     /// The next one.
+    #[cfg_attr(target_os = "linux", inline)]
     pub fn u64(&mut self) -> Result<u64, Trap> {
         let value = self
             .values
@@ -86,6 +88,7 @@ impl<'a> Slots<'a> {
     }
 
     /// The next one; engines leave the high half of a 32-bit value undefined.
+    #[cfg_attr(target_os = "linux", inline)]
     pub fn u32(&mut self) -> Result<u32, Trap> {
         self.u64().map(|value| value as u32)
     }
@@ -102,6 +105,7 @@ impl<'a> Slots<'a> {
 }
 
 /// Checks that `size` bytes at `at` are in a memory of `length` bytes, and that `at` is aligned.
+#[cfg_attr(target_os = "linux", inline)]
 fn inside(length: usize, at: u32, size: u64, align: u32) -> Result<(), Trap> {
     if !at.is_multiple_of(align) {
         return Err(Trap::Abi("pointer is not aligned"));
@@ -114,11 +118,13 @@ fn inside(length: usize, at: u32, size: u64, align: u32) -> Result<(), Trap> {
 
 impl Lifting<'_> {
     /// Checks a range of memory.
+    #[cfg_attr(target_os = "linux", inline)]
     pub fn check(&mut self, at: u32, size: u64, align: u32) -> Result<(), Trap> {
         inside(self.guest.memory().len(), at, size, align)
     }
 
     /// Bytes of memory.
+    #[cfg_attr(target_os = "linux", inline)]
     pub fn bytes(&mut self, at: u32, size: u32) -> Result<&[u8], Trap> {
         let start = at as usize;
         self.guest
@@ -129,6 +135,7 @@ impl Lifting<'_> {
     }
 
     /// A number of `N` bytes, little-endian.
+    #[cfg_attr(target_os = "linux", inline)]
     pub(crate) fn number<const N: usize>(&mut self, at: u32) -> Result<[u8; N], Trap> {
         let mut bytes = [0; N];
         bytes.copy_from_slice(self.bytes(at, N as u32)?);
@@ -138,11 +145,13 @@ impl Lifting<'_> {
 
 impl Lowering<'_> {
     /// Checks a place that the guest named for a result.
+    #[cfg_attr(target_os = "linux", inline)]
     pub fn check(&mut self, at: u32, size: u32, align: u32) -> Result<(), Trap> {
         inside(self.guest.memory().len(), at, u64::from(size), align)
     }
 
     /// Writes bytes.
+    #[cfg_attr(target_os = "linux", inline)]
     pub fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), Trap> {
         let start = at as usize;
         self.guest

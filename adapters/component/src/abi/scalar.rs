@@ -15,6 +15,7 @@ macro_rules! integer {
 
         impl Lift for $type {
             // The canonical ABI takes the low bits of a narrow integer, whatever the others are.
+            #[cfg_attr(target_os = "linux", inline)]
             fn lift(_: &mut Lifting<'_>, slots: &mut Slots<'_>) -> Result<Self, Trap> {
                 slots.u64().map(|value| value as $type)
             }
@@ -30,6 +31,7 @@ macro_rules! integer {
                 Ok(Some(extend(self)))
             }
 
+            #[cfg_attr(target_os = "linux", inline)]
             fn store(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
                 cx.write(at, &self.to_le_bytes())
             }
@@ -71,6 +73,7 @@ macro_rules! float {
                 Ok(Some(u64::from(self.to_bits())))
             }
 
+            #[cfg_attr(target_os = "linux", inline)]
             fn store(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
                 cx.write(at, &self.to_le_bytes())
             }

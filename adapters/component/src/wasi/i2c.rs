@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
-use crate::abi::{Buffer, Bytes};
+use crate::abi::{Buffer, Bytes, Few};
 use crate::handles::Borrow;
 use crate::host::{Context, Interface};
 use crate::services::{I2cBuses, I2cError, I2cOperation};
@@ -53,17 +53,15 @@ variant!(lift Operation { 0 Read(u64), 1 Write(Bytes) });
 type Answer<T> = Result<Result<T, I2cError>, Trap>;
 
 /// Reads give what they read, in order.
-fn transact<S: I2cBuses>(
+fn transaction<S: I2cBuses>(
     cx: &mut Context<'_, S>,
-    bus: Handle<S>,
-    address: u16,
-    operations: &[Operation],
+    (bus, address, operations): (Handle<S>, u16, Vec<Operation>),
 ) -> Answer<Vec<Buffer>> {
-    let fits = |operation: &Operation| match operation {
-        Operation::Read(length) => *length <= MAX_BYTES,
-        Operation::Write(bytes) => bytes.len() as u64 <= MAX_BYTES,
+    let length = |operation: &Operation| match operation {
+        Operation::Read(length) => *length,
+        Operation::Write(bytes) => bytes.len() as u64,
     };
-    if operations.len() > MAX_OPERATIONS || !operations.iter().all(fits) {
+    if operations.len() > MAX_OPERATIONS || !operations.iter().map(length).all(fits) {
         return Ok(Err(I2cError::Other));
     }
     let mut buffers: Vec<Buffer> = operations
@@ -76,7 +74,7 @@ fn transact<S: I2cBuses>(
     let memory: &[u8] = cx.guest.memory();
     let mut free = buffers.iter_mut();
     let mut list = Vec::with_capacity(operations.len());
-    for operation in operations {
+    for operation in &operations {
         list.push(match operation {
             Operation::Write(bytes) => I2cOperation::Write(bytes.of(memory)?),
             Operation::Read(_) => I2cOperation::Read(
@@ -90,35 +88,52 @@ fn transact<S: I2cBuses>(
     Ok(outcome.map(|()| buffers))
 }
 
-fn transaction<S: I2cBuses>(
-    cx: &mut Context<'_, S>,
-    (bus, address, operations): (Handle<S>, u16, Vec<Operation>),
-) -> Answer<Vec<Buffer>> {
-    transact(cx, bus, address, &operations)
+/// Whether an operation of so many bytes may be.
+fn fits(length: u64) -> bool {
+    length <= MAX_BYTES
 }
+
+// The calls of drivers: a register read or written, which go without the lists of a transaction.
 
 fn read<S: I2cBuses>(
     cx: &mut Context<'_, S>,
     (bus, address, length): (Handle<S>, u16, u64),
-) -> Answer<Buffer> {
-    Ok(transact(cx, bus, address, &[Operation::Read(length)])?.map(only))
+) -> Answer<Few> {
+    if !fits(length) {
+        return Ok(Err(I2cError::Other));
+    }
+    let mut read = Few::new(length as usize);
+    let bus = &mut cx.handles.get(bus)?.0;
+    let mut operations = [I2cOperation::Read(read.bytes())];
+    let outcome = cx.services.i2c_transaction(bus, address, &mut operations);
+    Ok(outcome.map(|()| read))
 }
 
 fn write<S: I2cBuses>(
     cx: &mut Context<'_, S>,
     (bus, address, bytes): (Handle<S>, u16, Bytes),
 ) -> Answer<()> {
-    Ok(transact(cx, bus, address, &[Operation::Write(bytes)])?.map(drop))
+    if !fits(bytes.len() as u64) {
+        return Ok(Err(I2cError::Other));
+    }
+    let bus = &mut cx.handles.get(bus)?.0;
+    let mut operations = [I2cOperation::Write(bytes.get(cx.guest)?)];
+    Ok(cx.services.i2c_transaction(bus, address, &mut operations))
 }
 
 fn write_read<S: I2cBuses>(
     cx: &mut Context<'_, S>,
     (bus, address, bytes, length): (Handle<S>, u16, Bytes, u64),
-) -> Answer<Buffer> {
-    let operations = [Operation::Write(bytes), Operation::Read(length)];
-    Ok(transact(cx, bus, address, &operations)?.map(only))
-}
-
-fn only(mut read: Vec<Buffer>) -> Buffer {
-    read.pop().unwrap_or_default()
+) -> Answer<Few> {
+    if !fits(bytes.len() as u64) || !fits(length) {
+        return Ok(Err(I2cError::Other));
+    }
+    let mut read = Few::new(length as usize);
+    let bus = &mut cx.handles.get(bus)?.0;
+    let mut operations = [
+        I2cOperation::Write(bytes.get(cx.guest)?),
+        I2cOperation::Read(read.bytes()),
+    ];
+    let outcome = cx.services.i2c_transaction(bus, address, &mut operations);
+    Ok(outcome.map(|()| read))
 }

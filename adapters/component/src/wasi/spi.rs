@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
-use crate::abi::{Buffer, Bytes};
+use crate::abi::{Buffer, Bytes, Few};
 use crate::handles::{Borrow, Own};
 use crate::host::{Context, Interface};
 use crate::services::{SpiBuses, SpiError, SpiOperation};
@@ -95,8 +95,7 @@ fn transact<S: SpiBuses>(
         .iter()
         .try_fold(0_u64, |sum, operation| sum.checked_add(operation.bytes()));
     if operations.len() > MAX_OPERATIONS || total.is_none_or(|total| total > MAX_BYTES) {
-        let limit = "at most 64 operations and 4096 bytes in a transaction";
-        return Ok(Err(SpiError::Other(limit.to_string())));
+        return Ok(Err(limit()));
     }
     let mut buffers: Vec<Buffer> = operations
         .iter()
@@ -117,22 +116,45 @@ fn transact<S: SpiBuses>(
     Ok(outcome.map(|()| buffers))
 }
 
-fn read<S: SpiBuses>(
-    cx: &mut Context<'_, S>,
-    (device, length): (Handle<S>, u64),
-) -> Answer<Buffer> {
-    Ok(transact(cx, device, &[Operation::Read(length)])?.map(only))
+/// Why so many bytes can't be in a transaction.
+fn limit() -> SpiError {
+    SpiError::Other("at most 64 operations and 4096 bytes in a transaction".to_string())
+}
+
+// The calls of drivers: one operation, which goes without the lists of a transaction.
+
+fn read<S: SpiBuses>(cx: &mut Context<'_, S>, (device, length): (Handle<S>, u64)) -> Answer<Few> {
+    if length > MAX_BYTES {
+        return Ok(Err(limit()));
+    }
+    let mut read = Few::new(length as usize);
+    let device = &mut cx.handles.get(device)?.0;
+    let mut operations = [SpiOperation::Read(read.bytes())];
+    let outcome = cx.services.spi_transaction(device, &mut operations);
+    Ok(outcome.map(|()| read))
 }
 
 fn write<S: SpiBuses>(cx: &mut Context<'_, S>, (device, bytes): (Handle<S>, Bytes)) -> Answer<()> {
-    Ok(transact(cx, device, &[Operation::Write(bytes)])?.map(drop))
+    if bytes.len() as u64 > MAX_BYTES {
+        return Ok(Err(limit()));
+    }
+    let device = &mut cx.handles.get(device)?.0;
+    let mut operations = [SpiOperation::Write(bytes.get(cx.guest)?)];
+    Ok(cx.services.spi_transaction(device, &mut operations))
 }
 
 fn transfer<S: SpiBuses>(
     cx: &mut Context<'_, S>,
     (device, bytes): (Handle<S>, Bytes),
-) -> Answer<Buffer> {
-    Ok(transact(cx, device, &[Operation::Transfer(bytes)])?.map(only))
+) -> Answer<Few> {
+    if bytes.len() as u64 > MAX_BYTES {
+        return Ok(Err(limit()));
+    }
+    let mut read = Few::new(bytes.len());
+    let device = &mut cx.handles.get(device)?.0;
+    let mut operations = [SpiOperation::Transfer(read.bytes(), bytes.get(cx.guest)?)];
+    let outcome = cx.services.spi_transaction(device, &mut operations);
+    Ok(outcome.map(|()| read))
 }
 
 fn transaction<S: SpiBuses>(
@@ -147,10 +169,6 @@ fn transaction<S: SpiBuses>(
         Operation::Delay(_) => Outcome::Delay,
     };
     Ok(read.map(|buffers| buffers.into_iter().zip(&operations).map(outcome).collect()))
-}
-
-fn only(mut read: Vec<Buffer>) -> Buffer {
-    read.pop().unwrap_or_default()
 }
 
 fn open<S: SpiBuses>(

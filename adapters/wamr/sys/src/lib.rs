@@ -41,8 +41,18 @@ pub struct wasm_memory_inst {
     _opaque: [u8; 0],
 }
 
-/// A host function of the raw convention: parameters in cells of 64 bits each, the result in the first of them.
-pub type raw_native = unsafe extern "C" fn(env: *mut wasm_exec_env, cells: *mut u64);
+mod cells;
+
+pub use cells::{Cells, Words};
+
+/// A host function of the raw convention (ours, see `patches.rs`): what was attached to it, its parameters in cells of 32 bits
+/// (two for a type of 64), and where its result goes in such cells. False: an exception is set.
+pub type raw_native = unsafe extern "C" fn(
+    env: *mut wasm_exec_env,
+    attachment: *mut c_void,
+    cells: *const u32,
+    result: *mut u32,
+) -> bool;
 
 /// A host function to be found by the loader.
 #[repr(C)]
@@ -141,8 +151,6 @@ unsafe extern "C" {
     pub fn wasm_runtime_destroy_exec_env(env: *mut wasm_exec_env);
     /// The instance that runs.
     pub fn wasm_runtime_get_module_inst(env: *mut wasm_exec_env) -> *mut wasm_module_inst;
-    /// What was attached to the host function that runs.
-    pub fn wasm_runtime_get_function_attachment(env: *mut wasm_exec_env) -> *mut c_void;
     /// Finds an exported function.
     pub fn wasm_runtime_lookup_function(
         instance: *mut wasm_module_inst,
@@ -159,16 +167,6 @@ unsafe extern "C" {
     pub fn wasm_runtime_get_exception(instance: *mut wasm_module_inst) -> *const c_char;
     /// Makes the call that runs fail.
     pub fn wasm_runtime_set_exception(instance: *mut wasm_module_inst, exception: *const c_char);
-    /// Memory 0, or null.
-    pub fn wasm_runtime_get_default_memory(
-        instance: *mut wasm_module_inst,
-    ) -> *mut wasm_memory_inst;
-    /// Where it starts now.
-    pub fn wasm_memory_get_base_address(memory: *mut wasm_memory_inst) -> *mut c_void;
-    /// Its pages now.
-    pub fn wasm_memory_get_cur_page_count(memory: *mut wasm_memory_inst) -> u64;
-    /// Bytes of one of its pages: not always 65536, WAMR may count a memory that never grows as one page.
-    pub fn wasm_memory_get_bytes_per_page(memory: *mut wasm_memory_inst) -> u64;
     /// Has the embedder told of growths of linear memory that failed.
     pub fn wasm_runtime_set_enlarge_mem_error_callback(
         callback: Option<enlarge_memory_error_callback>,
@@ -176,4 +174,13 @@ unsafe extern "C" {
     );
     /// Says where the native stack of this thread ends (our addition to WAMR): code that would go below traps.
     pub fn vyoma_wamr_set_stack_boundary(lowest: *mut u8);
+    /// Where memory 0 of the instance starts now (null: there is none) and how many bytes it has now (our addition to WAMR).
+    pub fn vyoma_wamr_memory(env: *mut wasm_exec_env, length: *mut u64) -> *mut u8;
+    /// Calls a function that takes four i32 and gives one, from inside of a host function that this instance called (our
+    /// addition to WAMR). Cells and outcome as of [`wasm_runtime_call_wasm`].
+    pub fn vyoma_wamr_call_allocator(
+        env: *mut wasm_exec_env,
+        function: *mut wasm_function_inst,
+        argv: *mut u32,
+    ) -> bool;
 }

@@ -35,13 +35,16 @@ const PACKAGES: [&str; 4] = ["wasi:gpio/", "wasi:i2c/", "wasi:spi/", "vyoma:"];
 const WASI: &str = "0.2.0";
 
 /// What the host functions work on. They and everything of theirs stay on the one thread of an app's process.
-pub(crate) struct Devices(SendWrapper<State>);
+pub(crate) struct Devices {
+    /// Each look at it asks which thread this is: once per call is enough.
+    state: SendWrapper<State>,
+    /// Memory of typed calls.
+    scratch: values::Scratch,
+}
 
 struct State {
     services: Linux,
     handles: Handles,
-    /// Memory of typed calls.
-    scratch: values::Scratch,
 }
 
 /// Why a host function did not return to the guest.
@@ -69,14 +72,16 @@ impl Devices {
         let state = State {
             services: Linux::new(only)?,
             handles: Handles::new(MAX_HANDLES as u32),
-            scratch: values::Scratch::default(),
         };
-        Ok(Self(SendWrapper::new(state)))
+        Ok(Self {
+            state: SendWrapper::new(state),
+            scratch: values::Scratch::default(),
+        })
     }
 
     /// The clock by which edges are dated.
     pub(crate) fn clock(&self) -> Clock {
-        Clock(self.0.services.clock())
+        Clock(self.state.services.clock())
     }
 }
 
@@ -128,7 +133,7 @@ fn add(
             if let Some(capability) = used {
                 host.activity.used(capability);
             }
-            let state = &mut *host.devices.0;
+            let state = &mut *host.devices.state;
             let mut context = Context {
                 services: &mut state.services,
                 handles: &mut state.handles,
@@ -177,7 +182,7 @@ fn call(
     if slots.is_empty() {
         slots.push(0);
     }
-    let state = &mut *store.data_mut().devices.0;
+    let state = &mut *store.data_mut().devices.state;
     invoke(state, function, &mut slots, &mut scratch)?;
     if let (Some(ty), Some(result)) = (result, results.first_mut()) {
         let place = place.unwrap_or_else(|| scratch.put(&slots[0].to_le_bytes()));
@@ -241,7 +246,7 @@ impl values::Resources for Store<'_, '_> {
 
 /// What a handle of ours stands for; it is wasmtime-wasi's from now on.
 fn take<T: 'static>(host: &mut Host, handle: u32) -> Result<T> {
-    host.devices.0.handles.remove(handle).map_err(ended)
+    host.devices.state.handles.remove(handle).map_err(ended)
 }
 
 /// Which of ours it is.

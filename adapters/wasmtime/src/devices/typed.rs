@@ -84,7 +84,7 @@ fn call<P: Arguments, R: Load>(
     arguments: &P,
 ) -> Result<R> {
     // Its room stays from call to call.
-    let mut scratch = std::mem::take(&mut store.data_mut().devices.0.scratch);
+    let mut scratch = std::mem::take(&mut store.data_mut().devices.scratch);
     scratch.clear();
     let mut slots = [0; SLOTS];
     let mut count = arguments.put(store, &mut slots, &mut scratch);
@@ -92,10 +92,15 @@ fn call<P: Arguments, R: Load>(
     let place = scratch.allocate(R::SIZE, R::ALIGN);
     slots[count] = place.into();
     count += 1;
-    let state = &mut *store.data_mut().devices.0;
-    let result = invoke(state, function, &mut slots[..count], &mut scratch)
-        .and_then(|()| R::load(&scratch, place));
-    state.scratch = scratch;
+    let devices = &mut store.data_mut().devices;
+    let result = invoke(
+        &mut devices.state,
+        function,
+        &mut slots[..count],
+        &mut scratch,
+    )
+    .and_then(|()| R::load(&scratch, place));
+    devices.scratch = scratch;
     result
 }
 

@@ -64,6 +64,15 @@ struct Part {
     bytes: *mut u8,
 }
 
+impl Part {
+    const NONE: Self = Self {
+        address: 0,
+        flags: 0,
+        length: 0,
+        bytes: std::ptr::null_mut(),
+    };
+}
+
 /// `struct i2c_rdwr_ioctl_data` of linux/i2c-dev.h
 #[repr(C)]
 struct Parts {
@@ -77,31 +86,38 @@ const I2C_RDWR: rustix::ioctl::Opcode = 0x0707;
 const I2C_M_RD: u16 = 1;
 const I2C_M_TEN: u16 = 0x10;
 
+/// Operations that go without the heap: a register is written and read with two.
+const FEW: usize = 2;
+
 fn kernel(
     device: BorrowedFd<'_>,
     address: u16,
     operations: &mut [I2cOperation<'_>],
 ) -> Result<(), I2cError> {
     let wide = if address > 0x7f { I2C_M_TEN } else { 0 };
-    let mut parts: Vec<Part> = operations
-        .iter_mut()
-        .map(|operation| {
-            let (flags, length, bytes) = match operation {
-                I2cOperation::Read(buffer) => (I2C_M_RD, buffer.len(), buffer.as_mut_ptr()),
-                // The kernel only reads what is written to a device.
-                I2cOperation::Write(bytes) => (0, bytes.len(), bytes.as_ptr().cast_mut()),
-            };
-            Part {
-                address,
-                flags: flags | wide,
-                length: length as u16,
-                bytes,
-            }
-        })
-        .collect();
+    let (mut few, mut many) = ([const { Part::NONE }; FEW], Vec::new());
+    let parts = if let Some(few) = few.get_mut(..operations.len()) {
+        few
+    } else {
+        many.resize_with(operations.len(), || Part::NONE);
+        many.as_mut_slice()
+    };
+    for (part, operation) in parts.iter_mut().zip(operations) {
+        let (flags, length, bytes) = match operation {
+            I2cOperation::Read(buffer) => (I2C_M_RD, buffer.len(), buffer.as_mut_ptr()),
+            // The kernel only reads what is written to a device.
+            I2cOperation::Write(bytes) => (0, bytes.len(), bytes.as_ptr().cast_mut()),
+        };
+        *part = Part {
+            address,
+            flags: flags | wide,
+            length: length as u16,
+            bytes,
+        };
+    }
     let mut list = Parts {
-        parts: parts.as_mut_ptr(),
         count: parts.len() as u32,
+        parts: parts.as_mut_ptr(),
     };
     // SAFETY: `list` is what I2C_RDWR takes. Its parts point to buffers that outlive the call, each as long as it says (at
     // most 8192, so that the length fits), and those that the kernel writes to were borrowed mutably.

@@ -39,24 +39,28 @@ impl SpiBuses for Linux {
 }
 
 fn kernel(spidev: &Spidev, operations: &mut [SpiOperation<'_>]) -> Result<(), SpiError> {
-    let mut transfers: Vec<SpidevTransfer<'_, '_>> = operations
-        .iter_mut()
-        .map(|operation| match operation {
-            SpiOperation::Read(buffer) => SpidevTransfer::read(buffer),
-            SpiOperation::Write(bytes) => SpidevTransfer::write(bytes),
-            SpiOperation::Transfer(buffer, bytes) => SpidevTransfer::read_write(bytes, buffer),
-            // Microseconds, and at least as long as asked for; longer than 65 ms no device asks.
-            SpiOperation::Delay(nanoseconds) => {
-                SpidevTransfer::delay(u16::try_from(nanoseconds.div_ceil(1000)).unwrap_or(u16::MAX))
-            }
-        })
-        .collect();
-    if transfers.is_empty() {
-        return Ok(());
+    let outcome = match operations {
+        [] => Ok(()),
+        // Most are one; it needs no list.
+        [only] => spidev.transfer(&mut transfer(only)),
+        all => {
+            let mut transfers: Vec<_> = all.iter_mut().map(transfer).collect();
+            spidev.transfer_multiple(&mut transfers)
+        }
+    };
+    outcome.map_err(|error| SpiError::Other(format!("spidev: {error}")))
+}
+
+fn transfer<'a>(operation: &'a mut SpiOperation<'_>) -> SpidevTransfer<'a, 'a> {
+    match operation {
+        SpiOperation::Read(buffer) => SpidevTransfer::read(buffer),
+        SpiOperation::Write(bytes) => SpidevTransfer::write(bytes),
+        SpiOperation::Transfer(buffer, bytes) => SpidevTransfer::read_write(bytes, buffer),
+        // Microseconds, and at least as long as asked for; longer than 65 ms no device asks.
+        SpiOperation::Delay(nanoseconds) => {
+            SpidevTransfer::delay(u16::try_from(nanoseconds.div_ceil(1000)).unwrap_or(u16::MAX))
+        }
     }
-    spidev
-        .transfer_multiple(&mut transfers)
-        .map_err(|error| SpiError::Other(format!("spidev: {error}")))
 }
 
 fn simulated(
