@@ -263,7 +263,14 @@ pub(crate) fn compile(
             }
         };
         made.with_context(|| format!("{}: {} cannot be compiled", target.id(), app.name))?;
-        std::fs::rename(fresh.keep(), &dir)?;
+        match std::fs::rename(fresh.path(), &dir) {
+            Ok(()) => drop(fresh.keep()),
+            // Somebody else was as quick, with the same.
+            Err(_) if dir.is_dir() => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot make {}", dir.display()));
+            }
+        }
     }
     let mut artefacts: Vec<Artefact> = std::fs::read_dir(&dir)?
         .flatten()

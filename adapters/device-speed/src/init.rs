@@ -52,8 +52,7 @@ fn follow(own: &Path, plan: &str) -> Result<(), Box<dyn Error>> {
         let small = way.starts_with("wamr") && Path::new(SMALL).exists();
         let mut command = Command::new(if small { Path::new(SMALL) } else { own });
         match *words.as_slice() {
-            ["compile", ..] => command.args(&words),
-            ["native", work, rounds] => command.args(["native", work, rounds]),
+            ["compile" | "native" | "bare", ..] => command.args(&words),
             // The artefact has the name of the way; its engine is the first word of that.
             [way, work, rounds] => {
                 let engine = way.split('-').next().unwrap_or(way);

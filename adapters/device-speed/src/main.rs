@@ -3,13 +3,15 @@
 //!
 //! Calls are counted as vyomad's page for its watchdog counts them.
 //!
-//! `compile ENGINE COMPONENT ARTEFACT`, `run ENGINE ARTEFACT WORK ROUNDS`, `native WORK ROUNDS`. As PID 1 it does what each line
+//! `compile ENGINE COMPONENT ARTEFACT`, `run ENGINE ARTEFACT WORK ROUNDS`, `native WORK ROUNDS`, `bare gpio-set ROUNDS`. As PID 1 it does what each line
 //! of `/plan` says, a process each. It judges nothing.
 #![allow(
     clippy::print_stdout,
     reason = "its results go to the console of a machine, where xtask reads them"
 )]
 
+#[cfg(feature = "wasmtime")]
+mod bare;
 mod counts;
 mod devices;
 mod init;
@@ -56,8 +58,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{work}: {}", native::does(work, rounds.parse()?)?);
             Ok(())
         }
+        #[cfg(feature = "wasmtime")]
+        ["bare", "gpio-set", rounds] => {
+            println!("gpio-set: {}", bare::calls(rounds.parse()?)?);
+            Ok(())
+        }
         _ => Err(
-            "expected compile ENGINE COMPONENT ARTEFACT, run ENGINE ARTEFACT WORK ROUNDS or native WORK ROUNDS"
+            "expected compile ENGINE COMPONENT ARTEFACT, run ENGINE ARTEFACT WORK ROUNDS, native WORK ROUNDS or bare gpio-set ROUNDS"
                 .into(),
         ),
     }
