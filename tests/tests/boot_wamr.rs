@@ -237,12 +237,12 @@ fn a_device_takes_machine_code_with_an_installation_and_runs_it() {
         String::from_utf8_lossy(&aotc.stderr)
     );
     let tool = String::from_utf8_lossy(&aotc.stdout).trim().to_owned();
-    let output = device
-        .vyomactl()
-        .args(["install", &guest("counter").display().to_string()])
-        .env("VYOMA_AOTC", &tool)
-        .output()
-        .expect("run vyomactl");
+    let run = |words: &[&str], compiler: &str| {
+        let mut vyomactl = device.vyomactl();
+        let output = vyomactl.args(words).env("VYOMA_AOTC", compiler).output();
+        output.expect("run vyomactl")
+    };
+    let output = run(&["install", &guest("counter").display().to_string()], &tool);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && !said.contains("warning"),
@@ -277,12 +277,7 @@ fn a_device_takes_machine_code_with_an_installation_and_runs_it() {
         (&["key", "require", "on"], ""),
         (&["install", &bundle], "/nowhere"),
     ] {
-        let output = device
-            .vyomactl()
-            .args(words)
-            .env("VYOMA_AOTC", compiler)
-            .output()
-            .expect("run vyomactl");
+        let output = run(words, compiler);
         assert!(
             output.status.success(),
             "{words:?}: {}",
@@ -291,8 +286,6 @@ fn a_device_takes_machine_code_with_an_installation_and_runs_it() {
     }
     wait_for("it to run", || device.app("echo").phase == Phase::Running);
     assert_eq!(device.app("echo").execution, Some(Execution::AheadOfTime));
-    let mut install = device.vyomactl();
-    install.args(["install", &guest("echo").display().to_string(), "--no-aot"]);
-    let refused = install.output().expect("run vyomactl");
+    let refused = run(&["install", &echo, "--no-aot"], "");
     assert_eq!(refused.status.code(), Some(20), "unsigned");
 }

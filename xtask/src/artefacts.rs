@@ -3,7 +3,7 @@
 //! code that its own engine would refuse; for WAMR by `vyoma-aotc`, which is built of the same source as the engine.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -198,18 +198,18 @@ pub(crate) fn aotc(context: &Context) -> anyhow::Result<PathBuf> {
     })?;
     let file = context.target.join("release/vyoma-aotc");
     ensure!(file.is_file(), "cargo built no {}", file.display());
-    // Beside the vyomactl that `run` names, which looks for it there.
-    std::fs::create_dir_all(programs(context))?;
-    let beside = programs(context).join("vyoma-aotc");
-    if std::fs::read_link(&beside).ok().as_ref() != Some(&file) {
-        let _ = std::fs::remove_file(&beside);
-        match std::os::unix::fs::symlink(&file, &beside) {
-            // Somebody else was as quick.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => made.with_context(|| format!("cannot link {}", beside.display()))?,
-        }
-    }
     Ok(file)
+}
+
+/// Puts WAMR's compiler where the vyomactl of [`program`] looks for it: beside it.
+pub(crate) fn aotc_beside_vyomactl(context: &Context) -> anyhow::Result<()> {
+    let (file, beside) = (aotc(context)?, programs(context).join("vyoma-aotc"));
+    if std::fs::read_link(&beside).is_ok_and(|there| there == file) {
+        return Ok(());
+    }
+    let _ = std::fs::remove_file(&beside);
+    std::os::unix::fs::symlink(file, &beside)
+        .with_context(|| format!("cannot link {}", beside.display()))
 }
 
 /// One compiled artefact: file name in the store, and where its bytes are.

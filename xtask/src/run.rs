@@ -6,6 +6,7 @@ use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
+use vyoma_capabilities::profile::Engine;
 
 use crate::Which;
 use crate::artefacts;
@@ -79,6 +80,9 @@ pub(crate) fn command(
     };
     let image = image::build(context, &target, &which)?;
     let vyomactl = artefacts::program(context, "vyomactl", Arch::X86_64)?;
+    if target.engine == Engine::Wamr {
+        artefacts::aotc_beside_vyomactl(context)?;
+    }
     let scratch = tempfile::tempdir()?;
     let kept = context.out.join("run").join(target.id()).join("data.img");
     let disk = match &options.machine.data {

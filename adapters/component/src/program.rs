@@ -125,6 +125,13 @@ pub enum CoreType {
     F64,
 }
 
+impl CoreType {
+    /// Whether its values have 64 bits, and not 32.
+    pub fn is_wide(self) -> bool {
+        matches!(self, Self::I64 | Self::F64)
+    }
+}
+
 /// A core function type with at most one result, as the canonical ABI makes them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Signature {

@@ -3,8 +3,8 @@
 //!
 //! Calls are counted as vyomad's page for its watchdog counts them.
 //!
-//! `compile ENGINE COMPONENT ARTEFACT`, `run ENGINE ARTEFACT WORK ROUNDS`, `native WORK ROUNDS`, `bare gpio-set ROUNDS`. As PID 1 it does what each line
-//! of `/plan` says, a process each. It judges nothing.
+//! `compile ENGINE COMPONENT ARTEFACT`, `run ENGINE ARTEFACT WORK ROUNDS`, `native WORK ROUNDS`, `bare gpio-set ROUNDS`. As PID 1 it
+//! does what each line of `/plan` says, a process each. It judges nothing.
 #![allow(
     clippy::print_stdout,
     reason = "its results go to the console of a machine, where xtask reads them"

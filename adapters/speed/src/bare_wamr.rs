@@ -76,7 +76,6 @@ pub(crate) fn run(artefact: &Artefact<'_>, args: &[&str]) -> Result<(), String> 
     let host = Host::new(&artefact.imports, args);
     let realloc = text(artefact.reallocs.first().ok_or("no realloc")?)?;
     let name = text(artefact.run)?;
-    let wide = |core: &CoreType| matches!(core, CoreType::I64 | CoreType::F64);
     let (mut names, mut bindings) = (Vec::new(), Vec::new());
     for (index, import) in artefact.imports.iter().enumerate() {
         names.push((text(&import.module)?, text(&import.field)?));
@@ -84,8 +83,13 @@ pub(crate) fn run(artefact: &Artefact<'_>, args: &[&str]) -> Result<(), String> 
             host: &raw const host,
             import: index,
             cells: Cells::new(
-                import.signature.params.iter().map(wide),
-                import.signature.result.as_ref().map(wide),
+                import
+                    .signature
+                    .params
+                    .iter()
+                    .copied()
+                    .map(CoreType::is_wide),
+                import.signature.result.map(CoreType::is_wide),
             )
             .ok_or("too many parameters")?,
             realloc: &raw const realloc,

@@ -41,14 +41,13 @@ pub(crate) struct Binding {
 impl Binding {
     /// None for a signature that no host function has.
     pub(crate) fn new(host: *const Host, import: usize, of: &Import<'_>) -> Option<Self> {
-        let wide = |core: &CoreType| matches!(core, CoreType::I64 | CoreType::F64);
         let signature = &of.signature;
         Some(Self {
             host,
             import,
             cells: Cells::new(
-                signature.params.iter().map(wide),
-                signature.result.as_ref().map(wide),
+                signature.params.iter().copied().map(CoreType::is_wide),
+                signature.result.map(CoreType::is_wide),
             )?,
         })
     }

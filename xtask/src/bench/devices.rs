@@ -449,8 +449,7 @@ fn section(
         "## Devices\n\n\
          One guest (apps/guests/device-speed) on each engine against a native program (adapters/device-speed) that does the same \
          over the crates that our host functions stand on, on devices that the kernel simulates, in one boot of robotics-rt's kernel \
-         in QEMU. A round is one call; medians of interleaved runs. WAMR is built for size, as in the images that have it, the rest for \
-         speed, as in theirs; calls are counted as for the watchdog. Neither side has the sandbox of an app's process, whose filter \
+         in QEMU. A round is one call; medians of interleaved runs. Each engine is built as in the images that have it; calls are counted as for the watchdog. Neither side has the sandbox of an app's process, whose filter \
          of system calls both would pay for alike. The machine's clock goes by instructions (QEMU's -icount, 2 ns each), so times are not \
          those of a board, and the build machine's other work does not show.\n\n{}\n\
          {WHERE}\n\n\

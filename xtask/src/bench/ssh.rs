@@ -7,11 +7,11 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use regex_lite::Regex;
 use vyoma_capabilities::control::Request;
 
@@ -102,11 +102,9 @@ fn install(context: &Context, platform: &str, runs: usize) -> anyhow::Result<Vec
                 .arg(&hello.dir)
                 .stdout(Stdio::null()),
         )?;
-        let mut took = 0.0;
-        first_line(command().args(["logs", "-f", "hello"]), "hello", || {
-            took = begun.elapsed().as_secs_f64();
-            Ok(())
-        })?;
+        let logs = Follower::start(command().args(["logs", "-f", "hello"]), "hello")?;
+        let took = begun.elapsed().as_secs_f64();
+        drop(logs);
         call(command().args(["remove", "hello"]).stdout(Stdio::null()))?;
         Ok(took)
     };
@@ -128,16 +126,9 @@ fn install(context: &Context, platform: &str, runs: usize) -> anyhow::Result<Vec
             ours.push(once(&keys::address(ssh))?);
             theirs.push(once(&format!("unix://{}", socket.display()))?);
             let mut command = vyomactl(&keys::address(ssh));
-            first_line(command.args(["events", "-f"]), "", || {
-                held.extend(connections_kb(plain)?);
-                Ok(())
-            })?;
+            let _events = Follower::start(command.args(["events", "-f"]), "")?;
+            held.push(connection_kb(plain)?);
         }
-        ensure!(
-            held.len() == runs,
-            "found {} processes of SSH in {runs} connections, one after the other; expected one each",
-            held.len()
-        );
         *samples.borrow_mut() = Some((ours, theirs, held));
         bridge::connect(plain)?.send(&Request::Shutdown)
     })?;
@@ -167,10 +158,10 @@ fn install(context: &Context, platform: &str, runs: usize) -> anyhow::Result<Vec
     Ok(vec![took, memory])
 }
 
-/// KiB that each process of SSH holds on the device behind the bridge at `port`.
-fn connections_kb(port: u16) -> anyhow::Result<Vec<f64>> {
-    let mut found = Vec::new();
-    for process in bridge::ask(port, "list /proc")?.lines() {
+/// KiB that the one process of SSH holds on the device behind the bridge at `port`.
+fn connection_kb(port: u16) -> anyhow::Result<f64> {
+    let processes = bridge::ask(port, "list /proc")?;
+    for process in processes.lines() {
         if process.bytes().all(|byte| byte.is_ascii_digit())
             && bridge::ask(port, &format!("read /proc/{process}/cmdline"))?
                 .starts_with("vyomad\0ssh\0")
@@ -178,43 +169,52 @@ fn connections_kb(port: u16) -> anyhow::Result<Vec<f64>> {
             let memory = bridge::ask(port, &format!("read /proc/{process}/smaps_rollup"))?;
             let pss = memory.lines().find_map(|line| line.strip_prefix("Pss:"));
             let kb = pss.and_then(|rest| rest.trim().strip_suffix(" kB"));
-            found.push(
-                kb.with_context(|| format!("no Pss in {memory:?}"))?
-                    .parse()?,
-            );
+            return Ok(kb
+                .with_context(|| format!("no Pss in {memory:?}"))?
+                .parse()?);
         }
     }
-    Ok(found)
+    bail!("the device has no process of SSH while somebody is connected by it")
 }
 
 fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Waits for the first line of a command that goes on, which has to have `expected` in it; does something meanwhile, and ends it.
-fn first_line(
-    command: &mut Command,
-    expected: &str,
-    meanwhile: impl FnOnce() -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run vyomactl")?;
-    let mut line = String::new();
-    // Kept: whoever writes to a pipe that nobody reads ends.
-    let mut output = BufReader::new(child.stdout.take().context("stdout is a pipe")?);
-    output.read_line(&mut line)?;
-    let done = meanwhile();
-    let _ = child.kill();
-    child.wait()?;
-    done?;
-    ensure!(
-        !line.is_empty() && line.contains(expected),
-        "found {line:?}; expected a first line with {expected:?}"
-    );
-    Ok(())
+/// A command that goes on, and ends with this. Its output is kept: whoever writes to a pipe that nobody reads ends.
+struct Follower {
+    child: Child,
+    _output: BufReader<ChildStdout>,
+}
+
+impl Follower {
+    /// Starts it and waits for its first line, which has to have `expected` in it.
+    fn start(command: &mut Command, expected: &str) -> anyhow::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run vyomactl")?;
+        let mut output = BufReader::new(child.stdout.take().context("stdout is a pipe")?);
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        let follower = Self {
+            child,
+            _output: output,
+        };
+        ensure!(
+            !line.is_empty() && line.contains(expected),
+            "found {line:?}; expected a first line with {expected:?}"
+        );
+        Ok(follower)
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// A socket of this machine that leads to the control socket behind the bridge at `port`, for as long as this process runs.
