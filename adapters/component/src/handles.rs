@@ -20,6 +20,11 @@ pub struct Own<T>(pub u32, PhantomData<fn() -> T>);
 #[derive(Debug)]
 pub struct Borrow<T>(pub u32, PhantomData<fn() -> T>);
 
+/// As [`Borrow`], but checked where it is used and not when it is lifted: for functions that a loop calls and that begin with
+/// [`Lent::get`], so that nothing happens before the check.
+#[derive(Debug)]
+pub struct Lent<T>(u32, PhantomData<fn() -> T>);
+
 impl<T> Own<T> {
     pub(crate) fn new(handle: u32) -> Self {
         Self(handle, PhantomData)
@@ -39,6 +44,26 @@ impl<T> Clone for Borrow<T> {
 }
 
 impl<T> Copy for Borrow<T> {}
+
+impl<T: 'static> Lent<T> {
+    pub(crate) fn new(handle: u32) -> Self {
+        Self(handle, PhantomData)
+    }
+
+    /// The resource behind it: a trap, if the guest does not hold it or it is of another type.
+    #[cfg_attr(target_os = "linux", inline)]
+    pub fn get(self, handles: &mut Handles) -> Result<&mut T, Trap> {
+        handles.get(Borrow::new(self.0))
+    }
+}
+
+impl<T> Clone for Lent<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Lent<T> {}
 
 enum Slot {
     Free {

@@ -180,8 +180,7 @@ pub fn invoke<S, A: Lift, R: Lower>(
         realloc: call.realloc,
     };
     if indirect {
-        lowering.check(pointer, R::SIZE, R::ALIGN)?;
-        return result.store(&mut lowering, pointer);
+        return result.place(&mut lowering, pointer);
     }
     if let Some(value) = result.lower(&mut lowering)? {
         *call

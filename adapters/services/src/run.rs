@@ -76,9 +76,10 @@ impl HostSide {
         let mut state = self.state.try_borrow_mut().map_err(|_| Trap::CannotLeave)?;
         let State { services, handles } = &mut *state;
         let (linked, used) = self.linked.get(import).ok_or(Trap::Abi("no such import"))?;
-        self.activity.enter_with(*used);
+        let activity = &*self.activity;
+        activity.enter_with(*used);
         let outcome = host::call(linked, services, handles, guest, slots);
-        self.activity.leave();
+        activity.leave();
         outcome
     }
 }

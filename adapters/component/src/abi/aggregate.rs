@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Bytes, Flat, Lift, Lifting, Lower, Lowering, Slots, Value};
+use super::{Bytes, Flat, Lift, Lifting, Lower, Lowering, Slots, Value, inside};
 use crate::program::CoreType;
 use crate::trap::Trap;
 
@@ -371,10 +371,42 @@ impl<T: Lower, E: Lower> Lower for Result<T, E> {
                 0_u8.store(cx, at)?;
                 value.store(cx, payload)
             }
-            Err(error) => {
-                1_u8.store(cx, at)?;
-                error.store(cx, payload)
-            }
+            Err(error) => store_error(error, cx, at, payload),
         }
     }
+
+    // Most results of host functions: their memory is asked for once.
+    #[cfg_attr(target_os = "linux", inline)]
+    fn place(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
+        let memory = cx.guest.memory();
+        inside(memory.len(), at, Self::SIZE.into(), Self::ALIGN)?;
+        let offset = payload_offset(Self::ALIGN);
+        let place = memory.get_mut(at as usize..).unwrap_or_default();
+        if let Some(tag) = place.first_mut() {
+            *tag = self.is_err().into();
+        }
+        if let Ok(Some(byte)) = self.as_ref().map(Lower::byte)
+            && let Some(place) = place.get_mut(offset as usize)
+        {
+            *place = byte;
+            return Ok(());
+        }
+        let payload = at + offset;
+        match self {
+            Ok(value) => value.store(cx, payload),
+            Err(error) => error.store(cx, payload),
+        }
+    }
+}
+
+/// Apart, so that what goes well is small enough to be inlined.
+#[cfg_attr(target_os = "linux", cold, inline(never))]
+fn store_error<E: Lower>(
+    error: E,
+    cx: &mut Lowering<'_>,
+    at: u32,
+    payload: u32,
+) -> Result<(), Trap> {
+    1_u8.store(cx, at)?;
+    error.store(cx, payload)
 }

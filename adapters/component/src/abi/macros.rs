@@ -69,6 +69,7 @@ macro_rules! enumeration {
         }
 
         impl $crate::abi::Lift for $name {
+            #[cfg_attr(target_os = "linux", inline)]
             fn lift(
                 _: &mut $crate::abi::Lifting<'_>,
                 slots: &mut $crate::abi::Slots<'_>,
@@ -94,6 +95,10 @@ macro_rules! enumeration {
                 _: &mut $crate::abi::Lowering<'_>,
             ) -> Result<Option<u64>, $crate::trap::Trap> {
                 Ok(Some(self as u64))
+            }
+
+            fn byte(&self) -> Option<u8> {
+                Some(*self as u8)
             }
 
             #[cfg_attr(target_os = "linux", inline)]

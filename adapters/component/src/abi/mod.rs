@@ -16,7 +16,7 @@ pub use aggregate::{Buffer, Few};
 pub use flat::Flat;
 
 use crate::guest::{Guest, Realloc};
-use crate::handles::{Borrow, Handles, Own};
+use crate::handles::{Borrow, Handles, Lent, Own};
 use crate::program::CoreType;
 use crate::trap::Trap;
 
@@ -46,6 +46,15 @@ pub trait Lower: Value {
     fn lower(self, cx: &mut Lowering<'_>) -> Result<Option<u64>, Trap>;
     /// Into memory; `at` is aligned and the bytes are inside memory.
     fn store(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap>;
+    /// All of it, when that is one byte of memory: written without asking for memory again.
+    fn byte(&self) -> Option<u8> {
+        None
+    }
+    /// Into memory, at a place that the guest names: it is checked.
+    fn place(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
+        cx.check(at, Self::SIZE, Self::ALIGN)?;
+        self.store(cx, at)
+    }
 }
 
 /// What lifting works on.
@@ -259,5 +268,23 @@ impl<T: 'static> Lift for Borrow<T> {
     fn load(cx: &mut Lifting<'_>, at: u32) -> Result<Self, Trap> {
         let handle = u32::from_le_bytes(cx.number(at)?);
         cx.handles.check(handle)
+    }
+}
+
+impl<T> Value for Lent<T> {
+    const SIZE: u32 = 4;
+    const ALIGN: u32 = 4;
+    const FLAT: usize = 1;
+    const TYPES: Flat = Flat::one(CoreType::I32);
+}
+
+impl<T: 'static> Lift for Lent<T> {
+    #[cfg_attr(target_os = "linux", inline)]
+    fn lift(_: &mut Lifting<'_>, slots: &mut Slots<'_>) -> Result<Self, Trap> {
+        slots.u32().map(Self::new)
+    }
+
+    fn load(cx: &mut Lifting<'_>, at: u32) -> Result<Self, Trap> {
+        Ok(Self::new(u32::from_le_bytes(cx.number(at)?)))
     }
 }

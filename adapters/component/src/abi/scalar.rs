@@ -106,6 +106,10 @@ impl Lower for bool {
         Ok(Some(self.into()))
     }
 
+    fn byte(&self) -> Option<u8> {
+        Some((*self).into())
+    }
+
     fn store(self, cx: &mut Lowering<'_>, at: u32) -> Result<(), Trap> {
         cx.write(at, &[self.into()])
     }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 use crate::abi::{Buffer, Bytes, Few};
-use crate::handles::Borrow;
+use crate::handles::{Borrow, Lent};
 use crate::host::{Context, Interface};
 use crate::services::{I2cBuses, I2cError, I2cOperation};
 use crate::trap::Trap;
@@ -24,6 +24,7 @@ pub struct I2c<S>(PhantomData<S>);
 pub struct Bus<B>(pub B);
 
 type Handle<S> = Borrow<Bus<<S as I2cBuses>::I2cBus>>;
+type Driver<S> = Lent<Bus<<S as I2cBuses>::I2cBus>>;
 
 impl<S: I2cBuses> I2c<S> {
     /// The package.
@@ -97,13 +98,13 @@ fn fits(length: u64) -> bool {
 
 fn read<S: I2cBuses>(
     cx: &mut Context<'_, S>,
-    (bus, address, length): (Handle<S>, u16, u64),
+    (bus, address, length): (Driver<S>, u16, u64),
 ) -> Answer<Few> {
+    let bus = &mut bus.get(cx.handles)?.0;
     if !fits(length) {
         return Ok(Err(I2cError::Other));
     }
     let mut read = Few::new(length as usize);
-    let bus = &mut cx.handles.get(bus)?.0;
     let mut operations = [I2cOperation::Read(read.bytes())];
     let outcome = cx.services.i2c_transaction(bus, address, &mut operations);
     Ok(outcome.map(|()| read))
@@ -111,25 +112,25 @@ fn read<S: I2cBuses>(
 
 fn write<S: I2cBuses>(
     cx: &mut Context<'_, S>,
-    (bus, address, bytes): (Handle<S>, u16, Bytes),
+    (bus, address, bytes): (Driver<S>, u16, Bytes),
 ) -> Answer<()> {
+    let bus = &mut bus.get(cx.handles)?.0;
     if !fits(bytes.len() as u64) {
         return Ok(Err(I2cError::Other));
     }
-    let bus = &mut cx.handles.get(bus)?.0;
     let mut operations = [I2cOperation::Write(bytes.get(cx.guest)?)];
     Ok(cx.services.i2c_transaction(bus, address, &mut operations))
 }
 
 fn write_read<S: I2cBuses>(
     cx: &mut Context<'_, S>,
-    (bus, address, bytes, length): (Handle<S>, u16, Bytes, u64),
+    (bus, address, bytes, length): (Driver<S>, u16, Bytes, u64),
 ) -> Answer<Few> {
+    let bus = &mut bus.get(cx.handles)?.0;
     if !fits(bytes.len() as u64) || !fits(length) {
         return Ok(Err(I2cError::Other));
     }
     let mut read = Few::new(length as usize);
-    let bus = &mut cx.handles.get(bus)?.0;
     let mut operations = [
         I2cOperation::Write(bytes.get(cx.guest)?),
         I2cOperation::Read(read.bytes()),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 use crate::abi::{Buffer, Bytes, Few};
-use crate::handles::{Borrow, Own};
+use crate::handles::{Borrow, Lent, Own};
 use crate::host::{Context, Interface};
 use crate::services::{SpiBuses, SpiError, SpiOperation};
 use crate::trap::Trap;
@@ -25,6 +25,7 @@ pub struct Spi<S>(PhantomData<S>);
 pub struct Device<D>(pub D);
 
 type Handle<S> = Borrow<Device<<S as SpiBuses>::SpiDevice>>;
+type Driver<S> = Lent<Device<<S as SpiBuses>::SpiDevice>>;
 
 impl<S: SpiBuses> Spi<S> {
     /// The package.
@@ -123,35 +124,35 @@ fn limit() -> SpiError {
 
 // The calls of drivers: one operation, which goes without the lists of a transaction.
 
-fn read<S: SpiBuses>(cx: &mut Context<'_, S>, (device, length): (Handle<S>, u64)) -> Answer<Few> {
+fn read<S: SpiBuses>(cx: &mut Context<'_, S>, (device, length): (Driver<S>, u64)) -> Answer<Few> {
+    let device = &mut device.get(cx.handles)?.0;
     if length > MAX_BYTES {
         return Ok(Err(limit()));
     }
     let mut read = Few::new(length as usize);
-    let device = &mut cx.handles.get(device)?.0;
     let mut operations = [SpiOperation::Read(read.bytes())];
     let outcome = cx.services.spi_transaction(device, &mut operations);
     Ok(outcome.map(|()| read))
 }
 
-fn write<S: SpiBuses>(cx: &mut Context<'_, S>, (device, bytes): (Handle<S>, Bytes)) -> Answer<()> {
+fn write<S: SpiBuses>(cx: &mut Context<'_, S>, (device, bytes): (Driver<S>, Bytes)) -> Answer<()> {
+    let device = &mut device.get(cx.handles)?.0;
     if bytes.len() as u64 > MAX_BYTES {
         return Ok(Err(limit()));
     }
-    let device = &mut cx.handles.get(device)?.0;
     let mut operations = [SpiOperation::Write(bytes.get(cx.guest)?)];
     Ok(cx.services.spi_transaction(device, &mut operations))
 }
 
 fn transfer<S: SpiBuses>(
     cx: &mut Context<'_, S>,
-    (device, bytes): (Handle<S>, Bytes),
+    (device, bytes): (Driver<S>, Bytes),
 ) -> Answer<Few> {
+    let device = &mut device.get(cx.handles)?.0;
     if bytes.len() as u64 > MAX_BYTES {
         return Ok(Err(limit()));
     }
     let mut read = Few::new(bytes.len());
-    let device = &mut cx.handles.get(device)?.0;
     let mut operations = [SpiOperation::Transfer(read.bytes(), bytes.get(cx.guest)?)];
     let outcome = cx.services.spi_transaction(device, &mut operations);
     Ok(outcome.map(|()| read))

@@ -69,9 +69,9 @@ impl Cells {
                 wide >>= 1;
             }
         }
-        let count = self.params.clamp(1, Self::MOST);
-        // SAFETY: so many were written just now: those of the parameters, and the first in any case.
-        unsafe { core::slice::from_raw_parts_mut(words.0.as_mut_ptr().cast(), count) }
+        // SAFETY: so many were written just now: those of the parameters, of which `new` took no more than there are words, and the
+        // first in any case.
+        unsafe { core::slice::from_raw_parts_mut(words.0.as_mut_ptr().cast(), self.params.max(1)) }
     }
 
     /// Writes the result of a call, which its host function left in the first word.

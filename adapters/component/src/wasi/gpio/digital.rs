@@ -1,7 +1,7 @@
 //! `wasi:gpio/digital`: one pin of the platform behind each of three resource types.
 
 use super::Answer;
-use crate::handles::{Borrow, Own};
+use crate::handles::{Borrow, Lent, Own};
 use crate::host::{Context, Interface};
 use crate::services::{DigitalConfig, PinEvent, PinState, Pins, Pollable, Services};
 use crate::trap::Trap;
@@ -150,9 +150,9 @@ pub(super) const fn interface<S: Pins>() -> &'static Interface<S> {
 
 fn config<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin,): (Borrow<H>,),
+    (pin,): (Lent<H>,),
 ) -> Result<DigitalConfig, Trap> {
-    Ok(cx.services.pin_config(cx.handles.get(pin)?.pin()))
+    Ok(cx.services.pin_config(pin.get(cx.handles)?.pin()))
 }
 
 /// Pins are ready when opening them returned.
@@ -163,70 +163,68 @@ fn ready<S: Pins, H: Holds<S::Pin>>(
     cx.handles.push(Pollable::Ready)
 }
 
-fn set<S: Pins, H: Holds<S::Pin>>(
-    cx: &mut Context<'_, S>,
-    pin: Borrow<H>,
-    state: PinState,
-) -> Answer<()> {
-    Ok(cx.services.set_pin(cx.handles.get(pin)?.pin(), state))
-}
-
 fn set_state<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin, state): (Borrow<H>, PinState),
+    (pin, state): (Lent<H>, PinState),
 ) -> Answer<()> {
-    set(cx, pin, state)
+    Ok(cx.services.set_pin(pin.get(cx.handles)?.pin(), state))
 }
 
 fn set_active<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin,): (Borrow<H>,),
+    (pin,): (Lent<H>,),
 ) -> Answer<()> {
-    set(cx, pin, PinState::Active)
+    Ok(cx
+        .services
+        .set_pin(pin.get(cx.handles)?.pin(), PinState::Active))
 }
 
 fn set_inactive<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin,): (Borrow<H>,),
+    (pin,): (Lent<H>,),
 ) -> Answer<()> {
-    set(cx, pin, PinState::Inactive)
+    Ok(cx
+        .services
+        .set_pin(pin.get(cx.handles)?.pin(), PinState::Inactive))
 }
 
-fn toggle<S: Pins, H: Holds<S::Pin>>(cx: &mut Context<'_, S>, (pin,): (Borrow<H>,)) -> Answer<()> {
+fn toggle<S: Pins, H: Holds<S::Pin>>(cx: &mut Context<'_, S>, (pin,): (Lent<H>,)) -> Answer<()> {
     let state = match read(cx, (pin,))? {
         Ok(state) => state,
         Err(error) => return Ok(Err(error)),
     };
-    set(cx, pin, PinState::from(state == PinState::Inactive))
+    let state = PinState::from(state == PinState::Inactive);
+    Ok(cx.services.set_pin(pin.get(cx.handles)?.pin(), state))
 }
 
+#[cfg_attr(target_os = "linux", inline)]
 fn read<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin,): (Borrow<H>,),
+    (pin,): (Lent<H>,),
 ) -> Answer<PinState> {
-    Ok(cx.services.pin_state(cx.handles.get(pin)?.pin()))
+    Ok(cx.services.pin_state(pin.get(cx.handles)?.pin()))
 }
 
 fn is_active<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin,): (Borrow<H>,),
+    (pin,): (Lent<H>,),
 ) -> Answer<bool> {
     Ok(read(cx, (pin,))?.map(|state| state == PinState::Active))
 }
 
 fn is_inactive<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin,): (Borrow<H>,),
+    (pin,): (Lent<H>,),
 ) -> Answer<bool> {
     Ok(read(cx, (pin,))?.map(|state| state == PinState::Inactive))
 }
 
 fn watch<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    pin: Borrow<H>,
+    pin: Lent<H>,
     event: PinEvent,
 ) -> Answer<Own<Events<S>>> {
-    match cx.services.watch_pin(cx.handles.get(pin)?.pin(), event) {
+    match cx.services.watch_pin(pin.get(cx.handles)?.pin(), event) {
         Ok(pollable) => cx.handles.push(pollable).map(Ok),
         Err(error) => Ok(Err(error)),
     }
@@ -234,35 +232,35 @@ fn watch<S: Pins, H: Holds<S::Pin>>(
 
 fn watch_state<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin, state): (Borrow<H>, PinState),
+    (pin, state): (Lent<H>, PinState),
 ) -> Answer<Own<Events<S>>> {
     watch(cx, pin, PinEvent::State(state))
 }
 
 fn watch_active<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin,): (Borrow<H>,),
+    (pin,): (Lent<H>,),
 ) -> Answer<Own<Events<S>>> {
     watch(cx, pin, PinEvent::State(PinState::Active))
 }
 
 fn watch_inactive<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin,): (Borrow<H>,),
+    (pin,): (Lent<H>,),
 ) -> Answer<Own<Events<S>>> {
     watch(cx, pin, PinEvent::State(PinState::Inactive))
 }
 
 fn watch_falling<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin,): (Borrow<H>,),
+    (pin,): (Lent<H>,),
 ) -> Answer<Own<Events<S>>> {
     watch(cx, pin, PinEvent::Edge(PinState::Inactive))
 }
 
 fn watch_rising<S: Pins, H: Holds<S::Pin>>(
     cx: &mut Context<'_, S>,
-    (pin,): (Borrow<H>,),
+    (pin,): (Lent<H>,),
 ) -> Answer<Own<Events<S>>> {
     watch(cx, pin, PinEvent::Edge(PinState::Active))
 }

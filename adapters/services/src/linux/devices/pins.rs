@@ -112,10 +112,12 @@ impl Pins for Linux {
         pin.0.config.clone()
     }
 
+    #[inline]
     fn set_pin(&mut self, pin: &mut Pin, state: PinState) -> Outcome<()> {
         pin.0.drive(pin.0.level(state))
     }
 
+    #[inline]
     fn pin_state(&mut self, pin: &mut Pin) -> Outcome<PinState> {
         pin.0.state()
     }
@@ -180,11 +182,22 @@ impl Line {
     }
 
     /// Drives the line high or low.
+    #[inline]
     fn drive(&self, high: bool) -> Outcome<()> {
+        if let Opened::Kernel(line) = &*self.lease.handle
+            && self.driven.get().is_some()
+        {
+            v2::set_line_values(line, &LineValues::from_slice(&[high])).map_err(kernel)?;
+            self.driven.set(Some(high));
+            return Ok(());
+        }
+        self.drive_first(high)
+    }
+
+    /// As [`drive`](Self::drive), when the line is no output yet, or a simulated one.
+    #[cold]
+    fn drive_first(&self, high: bool) -> Outcome<()> {
         match &*self.lease.handle {
-            Opened::Kernel(line) if self.driven.get().is_some() => {
-                v2::set_line_values(line, &LineValues::from_slice(&[high])).map_err(kernel)?;
-            }
             Opened::Kernel(line) => {
                 let mut config = self.line_config(LineFlags::OUTPUT);
                 config.add_values(&LineValues::from_slice(&[high]));
@@ -212,6 +225,7 @@ impl Line {
         Ok(())
     }
 
+    #[inline]
     fn state(&self) -> Outcome<PinState> {
         let high = match &*self.lease.handle {
             Opened::Kernel(line) => {
@@ -219,12 +233,17 @@ impl Line {
                 v2::get_line_values(line, &mut values).map_err(kernel)?;
                 values.get(0).ok_or(GpioError::HardwareFault)?
             }
-            _ => match self.ask(&Request::Get) {
-                Some(Message::Level(high)) => high,
-                _ => return Err(GpioError::HardwareFault),
-            },
+            _ => self.simulated()?,
         };
         Ok(self.state_of(high))
+    }
+
+    #[cold]
+    fn simulated(&self) -> Outcome<bool> {
+        match self.ask(&Request::Get) {
+            Some(Message::Level(high)) => Ok(high),
+            _ => Err(GpioError::HardwareFault),
+        }
     }
 
     /// Has edges told from now on.
@@ -352,6 +371,7 @@ impl Event for PinWatch {
 }
 
 /// An error of the GPIO uAPI as the interface's.
+#[cold]
 fn kernel(error: gpiocdev_uapi::Error) -> GpioError {
     let gpiocdev_uapi::Error::Os(error) = error else {
         return GpioError::HardwareFault;
