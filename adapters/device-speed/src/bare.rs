@@ -1,5 +1,6 @@
-//! What Wasmtime alone takes for a call of a device's shape: a handle lent, an enum, a result whose error may hold a string, and
-//! a host function that does nothing. None of our code is in the way, so under Wasmtime no call of a pin can cost less.
+//! What Wasmtime's component model alone takes for a call of a device's shape: a handle lent, an enum, a result whose error may
+//! hold a string, and a host function that does nothing. None of our code is in the way: it is why components with devices run
+//! as core modules.
 
 use std::error::Error;
 use std::time::Instant;
