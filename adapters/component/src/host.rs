@@ -347,19 +347,23 @@ pub fn call<S: Platform>(
     guest: &mut dyn Guest,
     slots: &mut [u64],
 ) -> Result<(), Trap> {
-    let mut context = Context {
-        services,
-        handles,
-        guest,
-    };
     match linked.kind {
         Kind::Function(function) => (function.call)(&mut Call {
-            context,
+            context: Context {
+                services,
+                handles,
+                guest,
+            },
             realloc: linked.realloc,
             slots,
         }),
         Kind::Drop(resource) => {
             let handle = slots.first().ok_or(Trap::Abi("no argument"))?;
+            let mut context = Context {
+                services,
+                handles,
+                guest,
+            };
             (resource.drop)(&mut context, *handle as u32)
         }
         // A method's first argument is the handle, too.
