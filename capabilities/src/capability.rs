@@ -91,6 +91,14 @@ impl Capability {
         }
     }
 
+    /// Whether it gives devices of a board, as the kinds of [`crate::board::Kind`] do.
+    pub const fn is_device(self) -> bool {
+        matches!(
+            self,
+            Self::Gpio | Self::I2c | Self::Spi | Self::Uart | Self::Adc
+        )
+    }
+
     /// The key under `[capabilities]` in `vyoma.toml`.
     pub const fn name(self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@
 mod devices;
 mod host;
 mod limits;
+mod program;
 mod run;
 mod settings;
 mod stdio;
@@ -17,8 +18,11 @@ use std::os::fd::AsRawFd;
 
 use vyoma_capabilities::profile::OptimizationLevel;
 use vyoma_runtime::{ArtefactKey, EngineError, Instance, RunConfig, WasmRuntime, component};
+use vyoma_services::artefact::{self, Artefact};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use self::program::trailer;
 
 pub use vyoma_runtime::CpuLevel;
 
@@ -29,13 +33,53 @@ const VERSION: &str = "48.0.8";
 #[derive(Debug, Clone, Copy)]
 pub struct Wasmtime {
     cpu: CpuLevel,
+    core_modules: CoreModules,
+}
+
+/// Which components are run as the core module in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CoreModules {
+    /// Those that import devices.
+    Devices,
+    /// All of them.
+    All,
 }
 
 impl Wasmtime {
     /// An adapter whose artefacts need at most `cpu`. Making one costs nothing: engines are made when they are used.
     pub fn new(cpu: CpuLevel) -> Self {
-        Self { cpu }
+        Self {
+            cpu,
+            core_modules: CoreModules::Devices,
+        }
     }
+
+    /// Runs every component the way that those with devices are run, so that the conformance suite and the comparison of
+    /// engines can hold that way to all that they know. Its artefacts are others, with keys of their own.
+    #[must_use]
+    pub fn all_as_core_modules(self) -> Self {
+        Self {
+            core_modules: CoreModules::All,
+            ..self
+        }
+    }
+
+    /// Whether this adapter can run the core module that was made.
+    fn check(self, artefact: &Artefact<'_>) -> Result<(), EngineError> {
+        let flags = settings::LEVELS.map(|level| settings::flags(level, self.core_modules));
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        artefact.fits(&engine(), &[&self.target()], &flags)
+    }
+
+    /// The `target` part of a key.
+    fn target(self) -> String {
+        format!("{}+{}", self.cpu.target(), self.cpu.name())
+    }
+}
+
+/// The `engine` part of a key.
+fn engine() -> String {
+    format!("wasmtime {VERSION}")
 }
 
 impl WasmRuntime for Wasmtime {
@@ -50,9 +94,9 @@ impl WasmRuntime for Wasmtime {
     fn key(&self, component_sha256: &str, level: OptimizationLevel) -> ArtefactKey {
         ArtefactKey {
             component: component_sha256.to_owned(),
-            engine: format!("wasmtime {VERSION}"),
-            target: format!("{}+{}", self.cpu.target(), self.cpu.name()),
-            flags: settings::flags(level),
+            engine: engine(),
+            target: self.target(),
+            flags: settings::flags(level, self.core_modules),
         }
     }
 
@@ -61,10 +105,21 @@ impl WasmRuntime for Wasmtime {
     }
 
     fn compile(&self, component: &[u8], level: OptimizationLevel) -> Result<Vec<u8>, EngineError> {
-        settings::compiler(self.cpu, level)
+        let program = component::program(component)?;
+        let engine = settings::compiler(self.cpu, level)
             .and_then(|config| Engine::new(&config))
-            .and_then(|engine| engine.precompile_component(component))
-            .map_err(|error| engine_error(&error))
+            .map_err(|error| engine_error(&error))?;
+        if self.core_modules == CoreModules::Devices && !program::has_devices(&program) {
+            return engine
+                .precompile_component(component)
+                .map_err(|error| engine_error(&error));
+        }
+        let mut artefact = engine
+            .precompile_module(&program.module)
+            .map_err(|error| engine_error(&error))?;
+        let key = self.key(&vyoma_runtime::sha256_hex(component), level);
+        trailer::append(&mut artefact, &key, &program);
+        Ok(artefact)
     }
 
     fn load(
@@ -82,6 +137,11 @@ impl WasmRuntime for Wasmtime {
         let engine = settings::runtime()
             .and_then(|config| Engine::new(&config))
             .map_err(|error| engine_error(&error))?;
+        if let Some(description) = trailer::read(&artefact)? {
+            let described = artefact::decode(&description)?;
+            self.check(&described)?;
+            return program::prepare(&engine, artefact, &described, config);
+        }
         // Wasmtime maps a file by its name only. The descriptor's name in /proc is that file, whatever its path says by now.
         let path = format!("/proc/self/fd/{}", artefact.as_raw_fd());
         // SAFETY: an artefact is machine code, so its origin has to be trusted. The file comes out of the store, where only

@@ -43,14 +43,8 @@ pub(crate) fn prepare(
         .instantiate_pre(component)
         .and_then(CommandPre::new)
         .map_err(|error| EngineError::Refused(one_line(&error)))?;
-    if let (Some(limit), Some(needs)) = (config.memory_bytes, first_memory(component))
-        && needs > limit
-    {
-        return Err(EngineError::Refused(format!(
-            "needs {} KiB of memory to start, its limit is {} KiB; raise `memory_kb`",
-            needs / 1024,
-            limit / 1024
-        )));
+    if let (Some(limit), Some(needs)) = (config.memory_bytes, first_memory(component)) {
+        fits(needs, limit)?;
     }
     let devices = Devices::new(config)?;
     let store = {
@@ -62,6 +56,18 @@ pub(crate) fn prepare(
         store,
         command,
     }))
+}
+
+/// Whether a guest that `needs` so many bytes of memory to start can within `limit`.
+pub(crate) fn fits(needs: u64, limit: u64) -> Result<(), EngineError> {
+    if needs <= limit {
+        return Ok(());
+    }
+    Err(EngineError::Refused(format!(
+        "needs {} KiB of memory to start, its limit is {} KiB; raise `memory_kb`",
+        needs / 1024,
+        limit / 1024
+    )))
 }
 
 /// Bytes of the largest memory at start.
@@ -92,7 +98,9 @@ impl Instance for Loaded {
     }
 }
 
-fn ending(error: &Error, started: bool, memory_refused: bool) -> Ending {
+/// How a run ended that did not return: `started` once there was an instance, `memory_refused` when its last request for
+/// memory was.
+pub(crate) fn ending(error: &Error, started: bool, memory_refused: bool) -> Ending {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         // WASI 0.2 passes a byte; what doesn't fit can only come from a future interface and is a failure.
         return Ending::Exited(u8::try_from(exit.0).unwrap_or(1));

@@ -5,7 +5,7 @@ use vyoma_runtime::component::ADMITTED;
 use wasmparser::WasmFeatures;
 use wasmtime::{Config, ModuleVersionStrategy, OptLevel, Result};
 
-use crate::{CpuLevel, VERSION};
+use crate::{CoreModules, CpuLevel, VERSION};
 
 /// Address space (not memory) set aside for a linear memory: 4 GiB, all that a 32-bit memory can reach, so that code
 /// needs no bounds checks and a memory never moves when it grows. An app is a process of its own, and even a 39-bit
@@ -88,10 +88,22 @@ fn cranelift(level: OptimizationLevel) -> OptLevel {
     }
 }
 
-/// The `flags` part of an artefact's key.
-pub(crate) fn flags(level: OptimizationLevel) -> String {
+/// All levels: artefacts of each can be run.
+pub(crate) const LEVELS: [OptimizationLevel; 4] = [
+    OptimizationLevel::None,
+    OptimizationLevel::Size,
+    OptimizationLevel::Balanced,
+    OptimizationLevel::Speed,
+];
+
+/// The `flags` part of an artefact's key. `core` names the components that are run as core modules.
+pub(crate) fn flags(level: OptimizationLevel, core_modules: CoreModules) -> String {
+    let core_modules = match core_modules {
+        CoreModules::Devices => "devices",
+        CoreModules::All => "all",
+    };
     format!(
-        "opt={:?} nan=canonical features={:#x} reservation={RESERVATION:#x} guard={GUARD:#x} cow address-map=no unwind=no symbols=no",
+        "opt={:?} core={core_modules} nan=canonical features={:#x} reservation={RESERVATION:#x} guard={GUARD:#x} cow address-map=no unwind=no symbols=no",
         cranelift(level),
         ADMITTED.bits(),
     )
