@@ -9,5 +9,5 @@ pub mod artefact;
 mod linux;
 mod run;
 
-pub use crate::linux::{Input, Linux, Monotonic, Output, Wait};
+pub use crate::linux::Linux;
 pub use crate::run::{HostSide, ending};

@@ -17,13 +17,12 @@ use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
-use crate::devices::{Clock, Devices};
 use crate::limits::Limits;
 use crate::stdio::{Descriptor, Refused};
 
 /// Handles (files, sockets, streams, pollables) that one guest may hold. Far above what the descriptor limit of a process
 /// leaves for files and sockets; what is bounded by it are pollables, which cost the host memory only.
-pub(crate) const MAX_HANDLES: usize = 8192;
+const MAX_HANDLES: usize = 8192;
 
 /// Name look-up, as wasmtime-wasi links it. A test with a real look-up notices when its version moves on.
 const NAME_LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
@@ -31,8 +30,7 @@ const NAME_LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 /// The data of a store: what host functions work on.
 pub(crate) struct Host {
     wasi: WasiCtx,
-    pub(crate) table: ResourceTable,
-    pub(crate) devices: Devices,
+    table: ResourceTable,
     pub(crate) limits: Limits,
     pub(crate) activity: Arc<dyn Activity>,
     pub(crate) grants: Grants,
@@ -48,13 +46,12 @@ impl WasiView for Host {
 }
 
 /// Makes the store of one run. Call it within the event loop's context.
-pub(crate) fn store(engine: &Engine, config: &RunConfig, devices: Devices) -> Result<Store<Host>> {
+pub(crate) fn store(engine: &Engine, config: &RunConfig) -> Result<Store<Host>> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(MAX_HANDLES);
     let host = Host {
-        wasi: wasi(config, devices.clock())?,
+        wasi: wasi(config)?,
         table,
-        devices,
         limits: Limits::new(config.memory_bytes),
         activity: Arc::clone(&config.activity),
         grants: config.grants.clone(),
@@ -73,12 +70,10 @@ pub(crate) fn store(engine: &Engine, config: &RunConfig, devices: Devices) -> Re
     Ok(store)
 }
 
-fn wasi(config: &RunConfig, clock: Clock) -> Result<WasiCtx> {
+fn wasi(config: &RunConfig) -> Result<WasiCtx> {
     // What a new context has: no argument, no variable, no folder, no network.
     let mut wasi = WasiCtx::builder();
     wasi.arg(&config.name).args(&config.args).envs(&config.env);
-    // Edges of pins are dated by the clock that the guest sees.
-    wasi.monotonic_clock(clock);
     // Disk I/O happens on this thread, the only one.
     wasi.allow_blocking_current_thread(true);
     if config.grants.stdio {
@@ -132,7 +127,6 @@ fn may_use(network: Network, address: SocketAddr, purpose: SocketAddrUse) -> boo
 pub(crate) fn linker(engine: &Engine, config: &RunConfig) -> Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    crate::devices::add_to_linker(&mut linker)?;
     crate::uses::add_to_linker(&mut linker)?;
     if config.grants.network.is_none() {
         // wasmtime-wasi would answer "permanent resolver failure"; the reason is that it isn't allowed.

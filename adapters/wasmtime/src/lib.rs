@@ -4,7 +4,6 @@
 //! starts no thread (except for name look-up, which only the `network` grant allows) and opens no file after `load`, so
 //! that the caller can lock the process down between `load` and `run`.
 
-mod devices;
 mod host;
 mod limits;
 mod program;
@@ -122,11 +121,7 @@ impl WasmRuntime for Wasmtime {
         Ok(artefact)
     }
 
-    fn load(
-        &self,
-        artefact: File,
-        mut config: RunConfig,
-    ) -> Result<Box<dyn Instance>, EngineError> {
+    fn load(&self, artefact: File, config: RunConfig) -> Result<Box<dyn Instance>, EngineError> {
         if self.cpu.arch() != std::env::consts::ARCH {
             return Err(EngineError::Artefact(format!(
                 "made for {}, this machine is {}",
@@ -150,7 +145,7 @@ impl WasmRuntime for Wasmtime {
         let component = unsafe { Component::deserialize_file(&engine, &path) }
             .map_err(|error| EngineError::Artefact(one_line(&error)))?;
         drop(artefact);
-        run::prepare(&engine, &component, &mut config)
+        run::prepare(&engine, &component, &config)
     }
 }
 

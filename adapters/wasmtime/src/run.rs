@@ -10,7 +10,6 @@ use wasmtime::{Engine, Error, Store, Trap};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{I32Exit, ResourceTableError};
 
-use crate::devices::{Devices, Ended};
 use crate::host::{self, Host};
 use crate::{engine_error, one_line};
 
@@ -30,7 +29,7 @@ struct Loaded {
 pub(crate) fn prepare(
     engine: &Engine,
     component: &Component,
-    config: &mut RunConfig,
+    config: &RunConfig,
 ) -> Result<Box<dyn Instance>, EngineError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -46,10 +45,9 @@ pub(crate) fn prepare(
     if let (Some(limit), Some(needs)) = (config.memory_bytes, first_memory(component)) {
         fits(needs, limit)?;
     }
-    let devices = Devices::new(config)?;
     let store = {
         let _context = runtime.enter();
-        host::store(engine, config, devices).map_err(|error| engine_error(&error))?
+        host::store(engine, config).map_err(|error| engine_error(&error))?
     };
     Ok(Box::new(Loaded {
         runtime,
@@ -119,9 +117,6 @@ pub(crate) fn ending(error: &Error, started: bool, memory_refused: bool) -> Endi
 fn host_words(error: &Error) -> String {
     if error.is::<Utf8Error>() {
         return trap::ABI.to_owned();
-    }
-    if let Some(Ended(reason)) = error.downcast_ref() {
-        return reason.to_string();
     }
     if let Some(ResourceTableError::HasChildren) = error.downcast_ref() {
         return trap::CHILDREN.to_owned();

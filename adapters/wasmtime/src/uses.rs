@@ -1,5 +1,5 @@
 //! Counts what a guest does with its capabilities, where wasmtime-wasi provides them: its own bindings, linked once more with
-//! accessors that count. Devices and standard streams are counted where they are (`devices`, `stdio`).
+//! accessors that count. Standard streams are counted where they are (`stdio`).
 //!
 //! What a use is and what a refusal is, is defined once for all engines: `vyoma_runtime::Activity`.
 

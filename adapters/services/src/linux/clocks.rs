@@ -13,7 +13,7 @@ const NANOSECONDS: u64 = 1_000_000_000;
 
 /// `CLOCK_MONOTONIC`, from a zero point on.
 #[derive(Clone)]
-pub struct Monotonic {
+pub(crate) struct Monotonic {
     /// What the kernel's clock showed at zero.
     zero: u64,
 }
@@ -27,12 +27,12 @@ impl Monotonic {
     }
 
     /// Nanoseconds between two values.
-    pub fn resolution() -> u64 {
+    pub(crate) fn resolution() -> u64 {
         nanoseconds(&clock_getres(ClockId::Monotonic))
     }
 
     /// Nanoseconds since zero.
-    pub fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         nanoseconds(&clock_gettime(ClockId::Monotonic)) - self.zero
     }
 

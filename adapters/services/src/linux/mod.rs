@@ -17,10 +17,9 @@ use vyoma_component::wasi::{cli::Cli, clocks::Clocks, filesystem::Files, io::Io,
 use vyoma_component::wasi::{gpio::Gpio, i2c::I2c, spi::Spi};
 use vyoma_runtime::{EngineError, RunConfig};
 
-pub use self::clocks::Monotonic;
+use self::clocks::Monotonic;
 pub(crate) use self::files::io_error;
-pub use self::poll::Wait;
-pub(crate) use self::poll::{Event, Watch};
+pub(crate) use self::poll::{Event, Wait, Watch};
 use crate::linux::stdio::{Counted, Discard, End, Standard};
 
 /// Where a guest's bytes come from: what is behind an `input-stream`.
@@ -54,16 +53,6 @@ impl Input {
     pub(crate) fn new(source: impl Source + 'static) -> Self {
         Self(Box::new(source))
     }
-
-    /// See [`Services::read`].
-    pub fn read(&mut self, most: usize) -> Result<Vec<u8>, StreamError> {
-        self.0.read(most)
-    }
-
-    /// See [`Services::input_ready`].
-    pub fn ready(&self) -> Pollable<Wait> {
-        self.0.ready()
-    }
 }
 
 /// An `output-stream`.
@@ -72,26 +61,6 @@ pub struct Output(Box<dyn Sink>);
 impl Output {
     pub(crate) fn new(sink: impl Sink + 'static) -> Self {
         Self(Box::new(sink))
-    }
-
-    /// See [`Services::check_write`].
-    pub fn check_write(&mut self) -> Result<u64, StreamError> {
-        self.0.check_write()
-    }
-
-    /// See [`Services::write`].
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StreamError> {
-        self.0.write(bytes)
-    }
-
-    /// See [`Services::flush`].
-    pub fn flush(&mut self) -> Result<(), StreamError> {
-        self.0.flush()
-    }
-
-    /// See [`Services::output_ready`].
-    pub fn ready(&self) -> Pollable<Wait> {
-        self.0.ready()
     }
 }
 
@@ -157,11 +126,6 @@ impl Linux {
         } else {
             Output::new(self.counted(Discard))
         }
-    }
-
-    /// The clock that the guest sees.
-    pub fn clock(&self) -> Monotonic {
-        self.clock.clone()
     }
 }
 

@@ -67,33 +67,6 @@ impl Wait {
     }
 }
 
-impl Wait {
-    /// Whether it is ready now. For those who wait by themselves.
-    pub fn is_ready(&self) -> bool {
-        match self.0.watch() {
-            Watch::Ready => true,
-            Watch::Descriptor(fd, interest) => {
-                let flag = interest.flag();
-                let mut fds = [PollFd::from_borrowed_fd(fd, flag)];
-                let news = match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
-                    Ok(_) => fds[0].revents(),
-                    Err(Errno::INTR | Errno::AGAIN) => PollFlags::empty(),
-                    Err(_) => PollFlags::ERR,
-                };
-                news.intersects(flag | ALWAYS_NEWS) && self.0.arrived()
-            }
-        }
-    }
-
-    /// The descriptor whose news can make it ready, and whether those are that it can be written; none: it is ready.
-    pub fn descriptor(&self) -> Option<(BorrowedFd<'_>, bool)> {
-        match self.0.watch() {
-            Watch::Ready => None,
-            Watch::Descriptor(fd, interest) => Some((fd, interest == Interest::Write)),
-        }
-    }
-}
-
 /// See `Services::is_ready`.
 pub(crate) fn is_ready(clock: &Monotonic, pollable: &Pollable<Wait>) -> bool {
     match pollable {

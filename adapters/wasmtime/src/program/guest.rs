@@ -9,8 +9,8 @@ use vyoma_component::guest::{Guest, Realloc};
 use vyoma_component::trap::Trap;
 use vyoma_services::HostSide;
 use wasmtime::{
-    Caller, Error, Extern, Func, FuncType, Memory, Module, ModuleExport, ResourceLimiter, Result,
-    Store, TypedFunc, ValRaw,
+    Caller, Error, Func, FuncType, Memory, Module, ModuleExport, ResourceLimiter, Result, Store,
+    TypedFunc, ValRaw,
 };
 
 use super::Ended;
@@ -145,23 +145,21 @@ impl Running<'_> {
             .unwrap_or_else(|| Error::new(Ended(trap)))
     }
 
-    fn find_memory(&mut self) -> NonNull<[u8]> {
-        let Some(export) = &self.caller.data().memory else {
-            return NonNull::from(&mut []);
-        };
+    fn find_memory(&mut self) -> Option<NonNull<[u8]>> {
+        let export = self.caller.data().memory.as_ref()?;
         let memory = match export.found {
             Some(memory) => memory,
-            None => match self.caller.get_module_export(&export.place.clone()) {
-                Some(Extern::Memory(memory)) => {
-                    if let Some(export) = &mut self.caller.data_mut().memory {
-                        export.found = Some(memory);
-                    }
-                    memory
-                }
-                _ => return NonNull::from(&mut []),
-            },
+            None => self.look_up_memory()?,
         };
-        NonNull::from(memory.data_mut(&mut self.caller))
+        Some(NonNull::from(memory.data_mut(&mut self.caller)))
+    }
+
+    #[cold]
+    fn look_up_memory(&mut self) -> Option<Memory> {
+        let place = self.caller.data().memory.as_ref()?.place;
+        let memory = self.caller.get_module_export(&place)?.into_memory()?;
+        self.caller.data_mut().memory.as_mut()?.found = Some(memory);
+        Some(memory)
     }
 
     fn allocator(&mut self, realloc: Realloc) -> Option<Allocator> {
@@ -170,7 +168,7 @@ impl Running<'_> {
         if let Some(found) = &export.found {
             return Some(found.clone());
         }
-        let place = export.place.clone();
+        let place = export.place;
         let function = self.caller.get_module_export(&place)?.into_func()?;
         let found: Allocator = function.typed(&self.caller).ok()?;
         self.caller.data_mut().reallocs[index].found = Some(found.clone());
@@ -182,7 +180,7 @@ impl Guest for Running<'_> {
     #[inline]
     fn memory(&mut self) -> &mut [u8] {
         let memory = self.memory.unwrap_or_else(|| {
-            let found = self.find_memory();
+            let found = self.find_memory().unwrap_or(NonNull::from(&mut []));
             self.memory = Some(found);
             found
         });
