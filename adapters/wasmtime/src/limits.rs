@@ -22,6 +22,8 @@ pub(crate) struct Limits {
     pending: u64,
     /// Whether the last request was refused.
     refused: bool,
+    /// Whether there was a request since someone looked where memory is.
+    asked: bool,
 }
 
 impl Limits {
@@ -31,7 +33,19 @@ impl Limits {
             held: 0,
             pending: 0,
             refused: false,
+            asked: false,
         }
+    }
+
+    /// Whether memory may have grown, or moved, since [`Limits::looked`].
+    #[inline]
+    pub(crate) fn asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Someone looked where memory is.
+    pub(crate) fn looked(&mut self) {
+        self.asked = false;
     }
 
     /// Whether the app's last request for memory was refused, so that an abort after it was for want of memory.
@@ -47,6 +61,7 @@ impl ResourceLimiter for Limits {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool> {
+        self.asked = true;
         // Past the memory's own maximum Wasmtime refuses by itself, but asks first.
         let more = desired.saturating_sub(current) as u64;
         let allowed = self.held.saturating_add(more) <= self.memory

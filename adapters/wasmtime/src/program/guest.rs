@@ -1,40 +1,43 @@
 //! The edge between Wasmtime's core modules and the host functions: what a guest's call comes to, and the guest as a host
-//! function sees it.
+//! function sees it. Every instruction counts here: a pin is read in about a thousand, most of them the kernel's.
 
+use std::cell::OnceCell;
 use std::mem::MaybeUninit;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::rc::Rc;
+use std::slice;
 
 use vyoma_component::guest::{Guest, Realloc};
 use vyoma_component::trap::Trap;
 use vyoma_services::HostSide;
 use wasmtime::{
-    Caller, Error, Func, FuncType, Memory, Module, ModuleExport, ResourceLimiter, Result, Store,
-    TypedFunc, ValRaw,
+    Caller, Error, Func, FuncType, Module, ModuleExport, Result, Store, TypedFunc, ValRaw,
 };
 
 use super::Ended;
 use crate::limits::Limits;
 
-/// Most parameters of a host function: 16, and a pointer for results.
-const MAX_PARAMS: usize = 17;
-
-/// A `realloc` of the guest.
-type Allocator = TypedFunc<(u32, u32, u32, u32), u32>;
-
 /// What a store keeps for one run.
 pub(super) struct State {
     limits: Limits,
-    side: Rc<HostSide>,
-    /// None for a program without memory.
-    memory: Option<Export<Memory>>,
-    reallocs: Vec<Export<Allocator>>,
+    host: Rc<Host>,
+    /// Where linear memory was when it was last looked for: it is there until [`Limits`] are asked whether it may grow.
+    memory: Option<NonNull<[u8]>>,
 }
 
-/// An export, looked up when it is first needed: a start function calls the host before there is an instance to ask.
-struct Export<T> {
-    place: ModuleExport,
-    found: Option<T>,
+/// What host functions use while they have the store.
+struct Host {
+    side: HostSide,
+    /// None for a program without memory.
+    memory: Option<ModuleExport>,
+    reallocs: Vec<Allocator>,
+}
+
+/// A `realloc` of the guest, looked up when it is first needed: a start function calls the host before there is an instance
+/// to ask.
+struct Allocator {
+    export: ModuleExport,
+    function: OnceCell<TypedFunc<(u32, u32, u32, u32), u32>>,
 }
 
 impl State {
@@ -46,21 +49,31 @@ impl State {
         memory: Option<&str>,
         reallocs: &[&str],
     ) -> Option<Self> {
+        let memory = match memory {
+            Some(name) => Some(module.get_export_index(name)?),
+            None => None,
+        };
+        let reallocs = reallocs
+            .iter()
+            .map(|name| {
+                Some(Allocator {
+                    export: module.get_export_index(name)?,
+                    function: OnceCell::new(),
+                })
+            })
+            .collect::<Option<_>>()?;
         Some(Self {
             limits,
-            side: Rc::new(side),
-            memory: match memory {
-                Some(name) => Some(Export::new(module, name)?),
-                None => None,
-            },
-            reallocs: reallocs
-                .iter()
-                .map(|name| Export::new(module, name))
-                .collect::<Option<_>>()?,
+            host: Rc::new(Host {
+                side,
+                memory,
+                reallocs,
+            }),
+            memory: None,
         })
     }
 
-    pub(super) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
+    pub(super) fn limits(&mut self) -> &mut Limits {
         &mut self.limits
     }
 
@@ -70,68 +83,63 @@ impl State {
     }
 }
 
-impl<T> Export<T> {
-    fn new(module: &Module, name: &str) -> Option<Self> {
-        Some(Self {
-            place: module.get_export_index(name)?,
-            found: None,
-        })
-    }
-}
-
-/// Import number `import`, of a type that a host function has.
-pub(super) fn function(store: &mut Store<State>, import: usize, ty: FuncType) -> Option<Func> {
-    if ty.params().len() > MAX_PARAMS || ty.results().len() > 1 {
-        return None;
-    }
-    // SAFETY: `call` reads the values as the slots that they are, whatever their types, and writes one value at most: the
-    // host function's result. `HostSide` was linked with signatures of which `ty` was made, so it is of its type.
-    let function = unsafe {
+/// Import number `import`, whose type was made of the signature that the host side was linked with.
+pub(super) fn function(store: &mut Store<State>, import: usize, ty: FuncType) -> Func {
+    // SAFETY: `call` hands over the values as the slots that they are, and a host function that was linked with a signature
+    // reads that many and leaves its result, if it has one, in the first.
+    unsafe {
         Func::new_unchecked(store, ty, move |caller, values| {
             call(caller, import, values)
         })
-    };
-    Some(function)
+    }
 }
 
+#[inline]
 fn call(
     caller: Caller<'_, State>,
     import: usize,
     values: &mut [MaybeUninit<ValRaw>],
 ) -> Result<()> {
-    let side = Rc::clone(&caller.data().side);
-    let mut slots = [MaybeUninit::<u64>::uninit(); MAX_PARAMS];
-    slots[0].write(0);
-    let count = values.len().min(MAX_PARAMS);
-    for (slot, value) in slots.iter_mut().zip(&*values) {
-        // SAFETY: a `ValRaw` is 16 bytes of plain data that wasm wrote the beginning of: 4 bytes for a 32-bit value, whose
-        // slot's other half no host function reads. What is not written is whatever machine code left in its stack.
-        slot.write(unsafe { value.assume_init_ref().get_u64() });
-    }
-    // SAFETY: the first and all up to `count` were written above.
-    let slots = unsafe { slots[..count.max(1)].assume_init_mut() };
+    let host = Rc::as_ptr(&caller.data().host);
+    let mut none = [0];
     let mut running = Running {
         caller,
-        memory: None,
+        // SAFETY: the store keeps its host as long as it lives, and it lives longer than a call out of its guest.
+        host: unsafe { &*host },
         failure: None,
     };
-    match side.call(import, &mut running, slots) {
-        Ok(()) => {
-            // There is a place for a result, or one of an argument that nobody reads any more.
-            if let Some(value) = values.first_mut() {
-                value.write(ValRaw::u64(slots[0]));
-            }
-            Ok(())
-        }
+    let slots = if values.is_empty() {
+        &mut none
+    } else {
+        slots(values)
+    };
+    match running.host.side.call(import, &mut running, slots) {
+        Ok(()) => Ok(()),
         Err(trap) => Err(running.ended(trap)),
     }
 }
 
+/// The values as slots, one behind the other in the same place. The first stays where it is, and so does a result in it.
+#[inline]
+fn slots(values: &mut [MaybeUninit<ValRaw>]) -> &mut [u64] {
+    let slots: *mut u64 = values.as_mut_ptr().cast();
+    for index in 1..values.len() {
+        // SAFETY: a value is two slots long and begins with what it holds, so slot `2 * index` is the beginning of value `index`;
+        // it is read before a value further on is moved there. Machine code wrote 8 bytes, or 4 for a 32-bit value, whose
+        // other half is what its stack held and what no host function reads.
+        unsafe { slots.add(index).write(slots.add(2 * index).read()) };
+    }
+    // SAFETY: so many were there or written above, within the place of the values, which stays borrowed.
+    unsafe { slice::from_raw_parts_mut(slots, values.len()) }
+}
+
+const _: () =
+    assert!(size_of::<ValRaw>() == 2 * size_of::<u64>() && cfg!(target_endian = "little"));
+
 /// A guest inside a host call.
 struct Running<'a> {
     caller: Caller<'a, State>,
-    /// Linear memory, once it was asked for: it stays where it is until the guest is called.
-    memory: Option<NonNull<[u8]>>,
+    host: &'a Host,
     /// Why a `realloc` did not return.
     failure: Option<Error>,
 }
@@ -139,54 +147,44 @@ struct Running<'a> {
 impl Running<'_> {
     /// Why the guest ends: the reason of the engine when the guest trapped in `realloc`, a host call in it included.
     #[cold]
-    fn ended(self, trap: Trap) -> Error {
-        self.failure
-            .filter(|_| trap == Trap::Guest)
-            .unwrap_or_else(|| Error::new(Ended(trap)))
-    }
-
-    fn find_memory(&mut self) -> Option<NonNull<[u8]>> {
-        let export = self.caller.data().memory.as_ref()?;
-        let memory = match export.found {
-            Some(memory) => memory,
-            None => self.look_up_memory()?,
-        };
-        Some(NonNull::from(memory.data_mut(&mut self.caller)))
+    fn ended(&mut self, trap: Trap) -> Error {
+        match self.failure.take() {
+            Some(failure) if trap == Trap::Guest => failure,
+            _ => Error::new(Ended(trap)),
+        }
     }
 
     #[cold]
-    fn look_up_memory(&mut self) -> Option<Memory> {
-        let place = self.caller.data().memory.as_ref()?.place;
-        let memory = self.caller.get_module_export(&place)?.into_memory()?;
-        self.caller.data_mut().memory.as_mut()?.found = Some(memory);
-        Some(memory)
+    fn find_memory(&mut self) -> Option<NonNull<[u8]>> {
+        let export = self.host.memory.as_ref()?;
+        let memory = self.caller.get_module_export(export)?.into_memory()?;
+        let found = NonNull::from(memory.data_mut(&mut self.caller));
+        let state = self.caller.data_mut();
+        state.limits.looked();
+        state.memory = Some(found);
+        Some(found)
     }
 
-    fn allocator(&mut self, realloc: Realloc) -> Option<Allocator> {
-        let index = realloc.0 as usize;
-        let export = self.caller.data().reallocs.get(index)?;
-        if let Some(found) = &export.found {
-            return Some(found.clone());
-        }
-        let place = export.place;
-        let function = self.caller.get_module_export(&place)?.into_func()?;
-        let found: Allocator = function.typed(&self.caller).ok()?;
-        self.caller.data_mut().reallocs[index].found = Some(found.clone());
-        Some(found)
+    #[cold]
+    fn find(&mut self, allocator: &Allocator) -> Option<()> {
+        let export = self.caller.get_module_export(&allocator.export)?;
+        let function = export.into_func()?.typed(&self.caller).ok()?;
+        allocator.function.set(function).ok()
     }
 }
 
 impl Guest for Running<'_> {
     #[inline]
     fn memory(&mut self) -> &mut [u8] {
-        let memory = self.memory.unwrap_or_else(|| {
-            let found = self.find_memory().unwrap_or(NonNull::from(&mut []));
-            self.memory = Some(found);
-            found
-        });
-        // SAFETY: the instance is inside of this host call; before it runs again, `self` is needed, and the memory is
-        // looked for anew.
-        unsafe { &mut *memory.as_ptr() }
+        let state = self.caller.data();
+        let found = match state.memory {
+            Some(found) if !state.limits.asked() => Some(found),
+            _ => self.find_memory(),
+        };
+        let memory = found.map_or(ptr::from_mut::<[u8]>(&mut []), NonNull::as_ptr);
+        // SAFETY: memory is as long as it was and where it was until it grows, for which the limits are asked first. Only the
+        // guest and this host call touch it, and the guest does not run before `self` is used again.
+        unsafe { &mut *memory }
     }
 
     fn realloc(
@@ -197,18 +195,17 @@ impl Guest for Running<'_> {
         alignment: u32,
         new_size: u32,
     ) -> Result<u32, Trap> {
-        let allocator = self
-            .allocator(realloc)
-            .ok_or(Trap::Abi("no such realloc"))?;
-        self.memory = None;
-        allocator
-            .call(
-                &mut self.caller,
-                (old_pointer, old_size, alignment, new_size),
-            )
-            .map_err(|error| {
-                self.failure = Some(error);
-                Trap::Guest
-            })
+        const MISSING: Trap = Trap::Abi("no such realloc");
+        let host = self.host;
+        let allocator = host.reallocs.get(realloc.0 as usize).ok_or(MISSING)?;
+        if allocator.function.get().is_none() {
+            self.find(allocator).ok_or(MISSING)?;
+        }
+        let function = allocator.function.get().ok_or(MISSING)?;
+        let arguments = (old_pointer, old_size, alignment, new_size);
+        function.call(&mut self.caller, arguments).map_err(|error| {
+            self.failure = Some(error);
+            Trap::Guest
+        })
     }
 }

@@ -69,13 +69,12 @@ pub(crate) fn prepare(
     let state = State::new(limits, side, &module, memory.as_deref(), &artefact.reallocs)
         .ok_or_else(|| EngineError::Artefact("its module lacks an export".to_owned()))?;
     let mut store = Store::new(engine, state);
-    store.limiter(State::limiter);
+    store.limiter(|state| state.limits());
     let imports = types
         .into_iter()
         .enumerate()
-        .map(|(import, ty)| guest::function(&mut store, import, ty).map(Extern::from))
-        .collect::<Option<_>>()
-        .ok_or_else(|| EngineError::Artefact("a host function of too many parameters".into()))?;
+        .map(|(import, ty)| guest::function(&mut store, import, ty).into())
+        .collect();
     Ok(Box::new(Loaded {
         store,
         module,
