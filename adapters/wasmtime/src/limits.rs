@@ -22,7 +22,7 @@ pub(crate) struct Limits {
     pending: u64,
     /// Whether the last request was refused.
     refused: bool,
-    /// Whether there was a request since someone looked where memory is.
+    /// Whether there was a request since someone looked where memory is, or nobody has.
     asked: bool,
 }
 
@@ -33,7 +33,7 @@ impl Limits {
             held: 0,
             pending: 0,
             refused: false,
-            asked: false,
+            asked: true,
         }
     }
 

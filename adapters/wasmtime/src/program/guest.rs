@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 use std::mem::MaybeUninit;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::rc::Rc;
 use std::slice;
 
@@ -11,7 +11,7 @@ use vyoma_component::guest::{Guest, Realloc};
 use vyoma_component::trap::Trap;
 use vyoma_services::HostSide;
 use wasmtime::{
-    Caller, Error, Func, FuncType, Module, ModuleExport, Result, Store, TypedFunc, ValRaw,
+    Caller, Error, Extern, Func, FuncType, Module, ModuleExport, Result, Store, TypedFunc, ValRaw,
 };
 
 use super::Ended;
@@ -22,7 +22,7 @@ pub(super) struct State {
     limits: Limits,
     host: Rc<Host>,
     /// Where linear memory was when it was last looked for: it is there until [`Limits`] are asked whether it may grow.
-    memory: Option<NonNull<[u8]>>,
+    memory: NonNull<[u8]>,
 }
 
 /// What host functions use while they have the store.
@@ -69,7 +69,7 @@ impl State {
                 memory,
                 reallocs,
             }),
-            memory: None,
+            memory: NonNull::from(&mut []),
         })
     }
 
@@ -85,29 +85,57 @@ impl State {
 
 /// Import number `import`, whose type was made of the signature that the host side was linked with.
 pub(super) fn function(store: &mut Store<State>, import: usize, ty: FuncType) -> Func {
+    // What the calls have of which there are many in a second: copies for each number of them, without a loop.
+    let values = ty.params().len().max(ty.results().len());
+    match values {
+        1 => with(store, import, ty, some::<1>),
+        2 => with(store, import, ty, some::<2>),
+        3 => with(store, import, ty, some::<3>),
+        4 => with(store, import, ty, some::<4>),
+        _ => with(store, import, ty, |values| values),
+    }
+}
+
+/// `of` makes of a call's values as many as there are.
+fn with(
+    store: &mut Store<State>,
+    import: usize,
+    ty: FuncType,
+    of: impl Fn(Values<'_>) -> Values<'_> + Send + Sync + 'static,
+) -> Func {
     // SAFETY: `call` hands over the values as the slots that they are, and a host function that was linked with a signature
     // reads that many and leaves its result, if it has one, in the first.
     unsafe {
         Func::new_unchecked(store, ty, move |caller, values| {
-            call(caller, import, values)
+            call(caller, import, of(values))
         })
     }
 }
 
+type Values<'a> = &'a mut [MaybeUninit<ValRaw>];
+
+/// The first `N`: all of them, which the compiler learns here.
 #[inline]
-fn call(
-    caller: Caller<'_, State>,
-    import: usize,
-    values: &mut [MaybeUninit<ValRaw>],
-) -> Result<()> {
+fn some<const N: usize>(values: Values<'_>) -> Values<'_> {
+    values
+        .first_chunk_mut::<N>()
+        .map_or(&mut [], |values| values)
+}
+
+#[expect(
+    clippy::inline_always,
+    reason = "the copies for each number are what it is for"
+)]
+#[inline(always)]
+fn call(caller: Caller<'_, State>, import: usize, values: Values<'_>) -> Result<()> {
     let host = Rc::as_ptr(&caller.data().host);
-    let mut none = [0];
     let mut running = Running {
         caller,
         // SAFETY: the store keeps its host as long as it lives, and it lives longer than a call out of its guest.
         host: unsafe { &*host },
         failure: None,
     };
+    let mut none = [0];
     let slots = if values.is_empty() {
         &mut none
     } else {
@@ -121,7 +149,7 @@ fn call(
 
 /// The values as slots, one behind the other in the same place. The first stays where it is, and so does a result in it.
 #[inline]
-fn slots(values: &mut [MaybeUninit<ValRaw>]) -> &mut [u64] {
+fn slots(values: Values<'_>) -> &mut [u64] {
     let slots: *mut u64 = values.as_mut_ptr().cast();
     for index in 1..values.len() {
         // SAFETY: a value is two slots long and begins with what it holds, so slot `2 * index` is the beginning of value `index`;
@@ -154,15 +182,20 @@ impl Running<'_> {
         }
     }
 
+    /// Of no bytes when there is none.
     #[cold]
-    fn find_memory(&mut self) -> Option<NonNull<[u8]>> {
-        let export = self.host.memory.as_ref()?;
-        let memory = self.caller.get_module_export(export)?.into_memory()?;
-        let found = NonNull::from(memory.data_mut(&mut self.caller));
+    fn find_memory(&mut self) -> NonNull<[u8]> {
+        let memory = (self.host.memory.as_ref())
+            .and_then(|export| self.caller.get_module_export(export))
+            .and_then(Extern::into_memory);
+        let found = match memory {
+            Some(memory) => NonNull::from(memory.data_mut(&mut self.caller)),
+            None => NonNull::from(&mut []),
+        };
         let state = self.caller.data_mut();
         state.limits.looked();
-        state.memory = Some(found);
-        Some(found)
+        state.memory = found;
+        found
     }
 
     #[cold]
@@ -177,14 +210,13 @@ impl Guest for Running<'_> {
     #[inline]
     fn memory(&mut self) -> &mut [u8] {
         let state = self.caller.data();
-        let found = match state.memory {
-            Some(found) if !state.limits.asked() => Some(found),
-            _ => self.find_memory(),
-        };
-        let memory = found.map_or(ptr::from_mut::<[u8]>(&mut []), NonNull::as_ptr);
+        let mut found = state.memory;
+        if state.limits.asked() {
+            found = self.find_memory();
+        }
         // SAFETY: memory is as long as it was and where it was until it grows, for which the limits are asked first. Only the
         // guest and this host call touch it, and the guest does not run before `self` is used again.
-        unsafe { &mut *memory }
+        unsafe { found.as_mut() }
     }
 
     fn realloc(
