@@ -14,6 +14,7 @@ pub fn names() -> Vec<&'static str> {
     let mut names = Vec::new();
     if cfg!(feature = "wasmtime") {
         names.push("wasmtime");
+        names.push("wasmtime-core");
     }
     if cfg!(feature = "wamr") {
         names.push("wamr");
@@ -34,6 +35,12 @@ pub fn engine(name: &str) -> Option<Box<dyn WasmRuntime>> {
         "wasmtime" => Some(Box::new(vyoma_adapter_wasmtime::Wasmtime::new(
             vyoma_adapter_wasmtime::CpuLevel::detect(),
         ))),
+        // As it runs those with devices, which no generated component has.
+        #[cfg(feature = "wasmtime")]
+        "wasmtime-core" => Some(Box::new(
+            vyoma_adapter_wasmtime::Wasmtime::new(vyoma_adapter_wasmtime::CpuLevel::detect())
+                .all_as_core_modules(),
+        )),
         #[cfg(feature = "wamr")]
         "wamr" | "wamr-aot" => Some(Box::new(vyoma_adapter_wamr::Wamr::new(
             vyoma_adapter_wamr::CpuLevel::detect(),

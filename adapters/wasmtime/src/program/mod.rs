@@ -7,6 +7,8 @@
 //! wasmtime-wasi's own (`run`, `host`).
 
 mod guest;
+#[cfg(test)]
+mod tests;
 pub(crate) mod trailer;
 
 use std::fs::File;
