@@ -5,7 +5,8 @@
 //! canonical ABI ([`abi`]), handle tables ([`handles`]), WASI 0.2 ([`wasi`]) and our own packages ([`vyoma`]), over two traits: [`guest::Guest`] for what
 //! an engine gives (memory, `cabi_realloc`) and the traits in [`services`] for what a platform gives (clocks, streams,
 //! files, sockets). It deliberately knows no operating system, no clock and no engine, and needs `alloc` only: the
-//! microcontroller's firmware uses the same code. Called by the adapters of WAMR and wasm3, and for reading by the
+//! microcontroller's firmware uses the same code. Called by the adapters of WAMR and wasm3, by Wasmtime's for components with
+//! devices, and for reading by the
 //! programs that show or check components.
 
 #![no_std]

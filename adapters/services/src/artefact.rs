@@ -1,6 +1,6 @@
 //! The file that an engine for core modules runs: a header that says what it was made of and for, the program's imports,
 //! and the code itself. One format for WAMR and wasm3, machine code and core modules alike, so that a device needs no
-//! parser of components to start an app.
+//! parser of components to start an app. Wasmtime's artefact of a core module has the header, without payload, behind its own file.
 //!
 //! Written by the adapters' `compile` and by the ahead-of-time compiler on another machine; read by the adapters' `load`.
 //! An artefact has no authority: whether it is the right one is decided by its key, whether it is whole by its SHA-256.
