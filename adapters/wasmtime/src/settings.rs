@@ -17,7 +17,7 @@ const GUARD: u64 = 32 << 20;
 
 /// Native stack of the guest. Rust's own shadow stack in linear memory is one page to 1 MiB, and native frames are about
 /// as large: deep recursion that fits there fits here.
-const WASM_STACK: usize = 1 << 20;
+pub(crate) const WASM_STACK: usize = 1 << 20;
 
 /// The guest's stack and 1 MiB for the host functions that it calls. Mapped, not touched: costs what is used.
 const FIBER_STACK: usize = WASM_STACK + (1 << 20);

@@ -7,6 +7,7 @@
 //! wasmtime-wasi's own (`run`, `host`).
 
 mod guest;
+mod stack;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trailer;
@@ -56,6 +57,7 @@ pub(crate) fn prepare(
     artefact: &Artefact<'_>,
     config: RunConfig,
 ) -> Result<Box<dyn Instance>, EngineError> {
+    stack::check()?;
     // SAFETY: an artefact is machine code, so its origin has to be trusted. The file comes out of the store, where only
     // `vyomad admit` and the image build write, and is the outcome of `compile`; the store replaces files by rename and
     // never changes one in place, so the mapping stays what it was.
