@@ -157,7 +157,8 @@ fn slots(values: Values<'_>) -> &mut [u64] {
         // other half is what its stack held and what no host function reads.
         unsafe { slots.add(index).write(slots.add(2 * index).read()) };
     }
-    // SAFETY: so many were there or written above, within the place of the values, which stays borrowed.
+    // SAFETY: so many were there or written above, within the place of the values, which stays borrowed. Of a function without
+    // parameters the first is only the place of its result: nobody reads what the stack held there.
     unsafe { slice::from_raw_parts_mut(slots, values.len()) }
 }
 
