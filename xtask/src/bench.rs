@@ -52,6 +52,8 @@ pub(crate) struct Options {
 /// A part that can be measured alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
+    /// Starts, boots, and how much an idle daemon and a full house take.
+    Starts,
     /// How fast guests run, engine by engine.
     Engines,
     /// How soon what is saved runs, and what clients that follow logs cost.
@@ -84,15 +86,19 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
     let mut text = if options.only.is_some() {
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?
     } else {
+        String::new()
+    };
+    if options.only.is_none_or(|part| part == Part::Starts) {
         figures = hosted(context, options.starts)?;
         figures.extend(boots(context, options.boots)?);
         figures.push(full_house(context)?);
-        let text = page(context, &figures)?;
+        text = begin(&text, &page(context, &figures)?);
+    }
+    if options.only.is_none() {
         let budgets = budget::all(context)?;
-        let text = budgets.insert(context, &text);
+        text = budgets.insert(context, &text);
         figures.extend(budgets.figures());
-        text
-    };
+    }
     if options.only.is_none_or(|part| part == Part::Engines) {
         let (more, section) = engines::measure(context, options.runs)?;
         figures.extend(more);
@@ -124,6 +130,14 @@ pub(crate) fn command(context: &Context, options: &Options) -> anyhow::Result<Ex
         .count();
     ensure!(missed == 0, "{missed} goals missed");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The page with `beginning` in the place of what stands before its sections, which begin with a mark each.
+fn begin(page: &str, beginning: &str) -> String {
+    match page.find("<!-- ") {
+        Some(sections) => format!("{beginning}\n{}", &page[sections..]),
+        None => beginning.to_owned(),
+    }
 }
 
 /// A hosted daemon that ends with this value.
@@ -602,4 +616,17 @@ fn page(context: &Context, figures: &[Figure]) -> anyhow::Result<String> {
          is from process start to its first line.\n",
     );
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_beginning_leaves_the_sections_of_the_page_as_they_are() {
+        let sections = "<!-- a: begin -->\nold\n<!-- a: end -->\n";
+        let page = begin(&format!("# Old\n\n{sections}"), "# New\n");
+        assert_eq!(page, format!("# New\n\n{sections}"));
+        assert_eq!(begin("", "# New\n"), "# New\n");
+    }
 }
