@@ -1,5 +1,5 @@
 //! The host side of one run, whichever engine runs it: services, handles, links, and the watchdog's view of host calls.
-//! The adapters of WAMR and wasm3 own one of these and route every import of the core module to [`HostSide::call`].
+//! An adapter that runs a core module owns one of these and routes every import of it to [`HostSide::call`].
 
 use std::cell::RefCell;
 use std::sync::Arc;
