@@ -4,7 +4,7 @@
 //! program once, and then calls by the link. Versions of an interface that semver calls compatible are the same interface.
 //! Nothing here knows an engine.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use core::fmt;
 use core::marker::PhantomData;
 
@@ -236,19 +236,10 @@ impl core::error::Error for Unlinked {}
 
 /// Finds what `import` means on platform `S`.
 pub fn link<S: Platform>(import: &Import<'_>) -> Result<Linked<S>, Unlinked> {
-    let (versioned, name) = match &import.target {
-        Target::Function {
-            interface,
-            function,
-        } => (interface, function),
-        Target::Drop {
-            interface,
-            resource,
-        } => (interface, resource),
-    };
+    let (versioned, name) = import.target.names();
     let unlinked = |signatures| Unlinked {
-        interface: versioned.clone().into_owned(),
-        name: name.clone().into_owned(),
+        interface: versioned.to_string(),
+        name: name.to_string(),
         signatures,
     };
     let interface = interface::<S>(versioned).ok_or_else(|| unlinked(None))?;

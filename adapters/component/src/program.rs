@@ -199,6 +199,21 @@ pub enum Target<'a> {
     },
 }
 
+impl Target<'_> {
+    /// The interface with its version, and what is imported of it: a function, or the type whose handles are dropped.
+    pub fn names(&self) -> (&str, &str) {
+        let (Self::Function {
+            interface,
+            function: name,
+        }
+        | Self::Drop {
+            interface,
+            resource: name,
+        }) = self;
+        (interface, name)
+    }
+}
+
 /// Why a component can't be reduced. One line for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {

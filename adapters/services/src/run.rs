@@ -9,7 +9,7 @@ use vyoma_capabilities::lifecycle::Ending;
 use vyoma_component::guest::Guest;
 use vyoma_component::handles::Handles;
 use vyoma_component::host::{self, Linked};
-use vyoma_component::program::{Import, Target};
+use vyoma_component::program::Import;
 use vyoma_component::trap::Trap;
 use vyoma_runtime::{Activity, EngineError, RunConfig};
 
@@ -41,14 +41,7 @@ impl HostSide {
             .map(|import| {
                 let linked =
                     host::link(import).map_err(|why| EngineError::Refused(why.to_string()))?;
-                let (Target::Function {
-                    interface,
-                    function: name,
-                }
-                | Target::Drop {
-                    interface,
-                    resource: name,
-                }) = &import.target;
+                let (interface, name) = import.target.names();
                 Ok((linked, Capability::of_import(interface, name)))
             })
             .collect::<Result<_, EngineError>>()?;

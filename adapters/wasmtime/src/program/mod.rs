@@ -16,7 +16,7 @@ use std::fs::File;
 
 use vyoma_capabilities::capability::Capability;
 use vyoma_capabilities::lifecycle::Ending;
-use vyoma_component::program::{CoreType, PAGE, Program, Signature, Target};
+use vyoma_component::program::{CoreType, PAGE, Program, Signature};
 use vyoma_component::trap::Trap;
 use vyoma_runtime::{EngineError, Instance, RunConfig, trap};
 use vyoma_services::HostSide;
@@ -30,14 +30,7 @@ use crate::{one_line, run};
 /// Whether a program imports anything that a device is behind.
 pub(crate) fn has_devices(program: &Program<'_>) -> bool {
     program.imports.iter().any(|import| {
-        let (Target::Function {
-            interface,
-            function: name,
-        }
-        | Target::Drop {
-            interface,
-            resource: name,
-        }) = &import.target;
+        let (interface, name) = import.target.names();
         Capability::of_import(interface, name).is_some_and(Capability::is_device)
     })
 }
