@@ -224,6 +224,7 @@ fn kernel_settings_of_a_device_that_runs_strangers_code_are_set() {
         "kernel.dmesg_restrict=1",
         "kernel.kptr_restrict=2",
         "fs.protected_symlinks=1",
+        "vm.watermark_boost_factor=0",
     ] {
         assert!(
             settings.split(' ').any(|setting| setting == expected),
